@@ -1,0 +1,44 @@
+/* One forward pass: what every layer needs to run, and whether it should.
+ *
+ * The pass is written once, as the paper has it, and run in two ways: planning (the arena only counts and no layer
+ * computes, which tells the memory to the byte) and computing. A pass that is cancelled or past its deadline stays
+ * on its path with every layer doing nothing, so no layer's caller needs an error check: `status` is asked at the end.
+ * One thread drives a pass; the crew helps inside its layers. */
+#ifndef HEED_LAYERS_FORWARD_H
+#define HEED_LAYERS_FORWARD_H
+
+#include "base/arena.h"
+#include "base/crew.h"
+#include "heed.h"
+#include "kernels/kernels.h"
+#include "tensor/tensor.h"
+
+/* Per-layer times for `heed bench`; NULL in a forward that is not profiled. */
+struct heed_profile_entry {
+    const char *name; /* the layer's, lives as long as the model */
+    uint64_t ns, multiply_adds, calls;
+};
+struct heed_profile {
+    struct heed_profile_entry *entries;
+    size_t count, capacity;
+};
+
+struct heed_forward {
+    const struct heed_kernels *kernels;
+    struct heed_crew *crew; /* NULL while planning */
+    struct heed_arena *arena;
+    unsigned lanes; /* threads that may be inside one loop: how many scratch buffers a layer lays out */
+    const atomic_bool *cancel;
+    uint64_t deadline_ns;
+    enum heed_status status; /* HEED_OK, HEED_CANCELLED or HEED_DEADLINE; sticky */
+    struct heed_profile *profile;
+};
+
+/* Asked by every layer after its allocations and before its work: false while planning, once stopped, or when the cancel flag or
+ * the deadline says so now. */
+bool heed_forward_computes(struct heed_forward *forward);
+
+/* A dense tensor from the pass's arena. */
+struct heed_tensor heed_forward_tensor(struct heed_forward *forward, size_t n, size_t h, size_t w, size_t c);
+
+#endif

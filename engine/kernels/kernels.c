@@ -1,0 +1,28 @@
+/* Fills the table: plain C first and complete, then each CPU level in rising order. The only place that asks which
+ * level is wanted. */
+#include "kernels/levels.h"
+
+#include "heed.h"
+
+void heed_kernels_init(struct heed_kernels *kernels, unsigned cpu)
+{
+    (void)cpu;
+    *kernels = (struct heed_kernels){
+        .level = HEED_CPU_REF,
+        .gemm = heed_gemm_ref,
+        .gemm_packed_floats = heed_gemm_packed_floats_ref,
+        .gemm_pack = heed_gemm_pack_ref,
+        .gemm_tn = heed_gemm_tn_ref,
+        .im2col = heed_im2col_ref,
+        .depthwise = heed_depthwise_ref,
+        .max_pool = heed_max_pool_ref,
+        .bilinear = heed_bilinear_ref,
+        .nearest = heed_nearest_ref,
+        .roi_align = heed_roi_align_ref,
+        .softmax_rows = heed_softmax_rows_ref,
+        .column_max = heed_column_max_ref,
+        .column_exp = heed_column_exp_ref,
+        .add = heed_add_ref,
+        .sigmoid = heed_sigmoid_ref,
+    };
+}

@@ -1,0 +1,186 @@
+/* Overlap, suppression and selection of candidates.
+ *
+ * Nothing here allocates: sorting is heapsort, selection a heap of the k best seen so far. Both order by one 64-bit key
+ * (value first, then the lower index), so equal values have one order only and no sort needs to be stable.
+ */
+#include "results/boxes.h"
+
+#include <assert.h>
+#include <stdbool.h>
+#include <string.h>
+
+/* ---- Order --------------------------------------------------------------------------------------- */
+
+/* Floats as unsigned numbers of the same order: a NaN is the least, -0 and 0 are equal. */
+static uint32_t sortable(float value)
+{
+    if (value != value)
+        return 0;
+    value += 0.0f; /* -0 becomes 0 */
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+}
+
+/* The larger key is the better one. */
+static uint64_t key_of(float value, uint32_t index)
+{
+    return (uint64_t)sortable(value) << 32 | (uint32_t)~index;
+}
+
+static uint64_t candidate_key(const struct heed_candidate *candidate)
+{
+    return key_of(candidate->score, candidate->index);
+}
+
+typedef bool before_fn(const struct heed_candidate *a, const struct heed_candidate *b);
+
+static bool before_by_score(const struct heed_candidate *a, const struct heed_candidate *b)
+{
+    return candidate_key(a) > candidate_key(b);
+}
+
+static bool before_by_group(const struct heed_candidate *a, const struct heed_candidate *b)
+{
+    return a->group != b->group ? a->group < b->group : candidate_key(a) > candidate_key(b);
+}
+
+/* Puts `item` into the heap c[0..count) whose hole is at `hole`; the item that comes last is on top. */
+static inline void sift_candidate(struct heed_candidate *c, size_t count, size_t hole, struct heed_candidate item,
+                                  before_fn *before)
+{
+    for (size_t child; (child = 2 * hole + 1) < count; hole = child) {
+        if (child + 1 < count && before(&c[child], &c[child + 1]))
+            child++;
+        if (!before(&item, &c[child]))
+            break;
+        c[hole] = c[child];
+    }
+    c[hole] = item;
+}
+
+static inline void heapsort_candidates(struct heed_candidate *c, size_t count, before_fn *before)
+{
+    for (size_t i = count / 2; i-- > 0;)
+        sift_candidate(c, count, i, c[i], before);
+    for (size_t end = count; end-- > 1;) {
+        const struct heed_candidate last = c[end];
+        c[end] = c[0];
+        sift_candidate(c, end, 0, last, before);
+    }
+}
+
+void heed_candidates_sort(struct heed_candidate *candidates, size_t count)
+{
+    heapsort_candidates(candidates, count, before_by_score);
+}
+
+/* ---- Overlap ------------------------------------------------------------------------------------- */
+
+static inline float min_of(float a, float b)
+{
+    return a < b ? a : b;
+}
+
+static inline float max_of(float a, float b)
+{
+    return a > b ? a : b;
+}
+
+static inline float area_of(const float box[4])
+{
+    return (box[2] - box[0]) * (box[3] - box[1]);
+}
+
+float heed_box_iou(const float a[4], const float b[4])
+{
+    const float w = max_of(0.0f, min_of(a[2], b[2]) - max_of(a[0], b[0]));
+    const float h = max_of(0.0f, min_of(a[3], b[3]) - max_of(a[1], b[1]));
+    const float both = w * h;
+    if (!(both > 0.0f))
+        return 0.0f;
+    return both / (area_of(a) + area_of(b) - both);
+}
+
+/* Greedy suppression of one group in falling order of score; survivors move to `out` (at or before c). */
+static size_t nms_group(const struct heed_candidate *c, size_t count, float iou, size_t keep, uint8_t *suppressed,
+                        struct heed_candidate *out)
+{
+    size_t kept = 0;
+    memset(suppressed, 0, count);
+    for (size_t i = 0; i < count && kept < keep; i++) {
+        if (suppressed[i])
+            continue;
+        for (size_t j = i + 1; j < count; j++)
+            suppressed[j] |= heed_box_iou(c[i].box, c[j].box) > iou;
+        out[kept++] = c[i];
+    }
+    return kept;
+}
+
+size_t heed_nms(struct heed_candidate *candidates, size_t count, float iou, size_t keep, uint8_t *suppressed)
+{
+    /* Group by group, so that the cost is the sum of the groups' squares and not the square of their sum. */
+    heapsort_candidates(candidates, count, before_by_group);
+    size_t kept = 0;
+    for (size_t first = 0, end; first < count; first = end) {
+        for (end = first + 1; end < count && candidates[end].group == candidates[first].group;)
+            end++;
+        kept += nms_group(candidates + first, end - first, iou, keep, suppressed, candidates + kept);
+    }
+    heed_candidates_sort(candidates, kept);
+    return kept < keep ? kept : keep;
+}
+
+/* ---- The k largest ------------------------------------------------------------------------------- */
+
+static uint64_t entry_key(const float *values, uint32_t index)
+{
+    return key_of(values[index], index);
+}
+
+/* The heap's top is the worst of its entries. */
+static void sift_index(uint32_t *heap, size_t count, size_t hole, uint32_t item, const float *values)
+{
+    const uint64_t key = entry_key(values, item);
+    for (size_t child; (child = 2 * hole + 1) < count; hole = child) {
+        uint64_t child_key = entry_key(values, heap[child]);
+        if (child + 1 < count) {
+            const uint64_t other = entry_key(values, heap[child + 1]);
+            if (other < child_key) {
+                child_key = other;
+                child++;
+            }
+        }
+        if (key < child_key)
+            break;
+        heap[hole] = heap[child];
+    }
+    heap[hole] = item;
+}
+
+void heed_top_k(uint32_t *order, const float *values, size_t n, size_t k)
+{
+    assert(k <= n);
+    assert(n <= UINT32_MAX);
+    if (k == 0)
+        return;
+    for (size_t i = 0; i < k; i++)
+        order[i] = (uint32_t)i;
+    for (size_t i = k / 2; i-- > 0;)
+        sift_index(order, k, i, order[i], values);
+
+    /* Few of the rest are better than the worst of the k: about k ln(n / k) where the order is random. */
+    uint64_t worst = entry_key(values, order[0]);
+    for (size_t i = k; i < n; i++) {
+        if (entry_key(values, (uint32_t)i) <= worst)
+            continue;
+        sift_index(order, k, 0, (uint32_t)i, values);
+        worst = entry_key(values, order[0]);
+    }
+    for (size_t end = k; end-- > 1;) {
+        const uint32_t last = order[end];
+        order[end] = order[0];
+        sift_index(order, end, 0, last, values);
+    }
+}

@@ -1,0 +1,1 @@
+"""The PyTorch reference of heed's models: what the C engine must reproduce, and what is trained."""

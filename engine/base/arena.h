@@ -28,6 +28,8 @@ struct heed_arena {
 void heed_arena_init_counting(struct heed_arena *arena);
 /* `block` stays the caller's, aligned to HEED_ALIGN. */
 void heed_arena_init(struct heed_arena *arena, void *block, size_t capacity);
+/* The block is the caller's alone again; before it is unmapped or used for anything else. */
+void heed_arena_deinit(struct heed_arena *arena);
 
 void *heed_arena_bytes(struct heed_arena *arena, size_t count, size_t size);
 float *heed_arena_floats(struct heed_arena *arena, size_t rows, size_t columns);

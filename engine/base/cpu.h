@@ -1,0 +1,9 @@
+/* What the machine gives this process. The public half (detect, level names, cores) is in heed.h. Any thread; no state. */
+#ifndef HEED_BASE_CPU_H
+#define HEED_BASE_CPU_H
+
+/* Cores the control group's quota is worth, rounded up: the smallest of this process's group and those it is
+ * in, cgroup v2 or v1. 0 where there is no quota. `root` stands before /proc and /sys: "" but in tests. */
+unsigned heed_cpu_quota(const char *root);
+
+#endif

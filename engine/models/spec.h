@@ -45,9 +45,9 @@ struct heed_spec {
     size_t stage_blocks[HEED_STAGES_MAX], stage_widths[HEED_STAGES_MAX];
     size_t neck_channels;
     size_t classes, bins; /* classes: with background where the family has one */
-    float score_min, nms_iou;
+    float score_min;
+    double nms_iou, rpn_nms_iou; /* double: an overlap of exactly 0.6f is above 0.6, as in torchvision */
     size_t candidates, detections; /* per level before NMS; per photo after it */
-    float rpn_nms_iou;
     size_t rpn_candidates, rpn_proposals;
     size_t mask_channels, mask_convs, mask_pool;
     struct heed_attention_spec attention[HEED_ATTENTION_MAX];

@@ -103,7 +103,7 @@ float heed_box_iou(const float a[4], const float b[4])
 }
 
 /* Greedy suppression of one group in falling order of score; survivors move to `out` (at or before c). */
-static size_t nms_group(const struct heed_candidate *c, size_t count, float iou, size_t keep, uint8_t *suppressed,
+static size_t nms_group(const struct heed_candidate *c, size_t count, double iou, size_t keep, uint8_t *suppressed,
                         struct heed_candidate *out)
 {
     size_t kept = 0;
@@ -112,13 +112,13 @@ static size_t nms_group(const struct heed_candidate *c, size_t count, float iou,
         if (suppressed[i])
             continue;
         for (size_t j = i + 1; j < count; j++)
-            suppressed[j] |= heed_box_iou(c[i].box, c[j].box) > iou;
+            suppressed[j] |= (double)heed_box_iou(c[i].box, c[j].box) > iou;
         out[kept++] = c[i];
     }
     return kept;
 }
 
-size_t heed_nms(struct heed_candidate *candidates, size_t count, float iou, size_t keep, uint8_t *suppressed)
+size_t heed_nms(struct heed_candidate *candidates, size_t count, double iou, size_t keep, uint8_t *suppressed)
 {
     /* Group by group, so that the cost is the sum of the groups' squares and not the square of their sum. */
     heapsort_candidates(candidates, count, before_by_group);

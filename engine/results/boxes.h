@@ -18,9 +18,10 @@ struct heed_candidate {
 /* Sorts by falling score, ties by rising index. */
 void heed_candidates_sort(struct heed_candidate *candidates, size_t count);
 
-/* Sorts, then keeps at most `keep` candidates, in order, none of which overlaps a better kept one of its group by more than `iou`. Returns how many
- * are kept, at the front. `suppressed` is scratch of `count` bytes. */
-size_t heed_nms(struct heed_candidate *candidates, size_t count, float iou, size_t keep, uint8_t *suppressed);
+/* Sorts, then keeps at most `keep` candidates, in order, none of which overlaps a better kept one of its group by more than `iou`
+ * (a double, which the float overlap is compared with: torchvision's rule, which decides when they are nearly equal). Returns how
+ * many are kept, at the front. `suppressed` is scratch of `count` bytes. */
+size_t heed_nms(struct heed_candidate *candidates, size_t count, double iou, size_t keep, uint8_t *suppressed);
 
 /* Indices of the k largest values, by falling value, ties by rising index; k <= n. `order` is scratch and result, n entries;
  * values that are NaN come last. */

@@ -52,14 +52,14 @@ static int slow_order(const void *left, const void *right)
 }
 
 /* The definition, over all pairs. */
-static size_t slow_nms(struct heed_candidate *c, size_t count, float iou, size_t keep)
+static size_t slow_nms(struct heed_candidate *c, size_t count, double iou, size_t keep)
 {
     qsort(c, count, sizeof *c, slow_order);
     size_t kept = 0;
     for (size_t i = 0; i < count && kept < keep; i++) {
         bool good = true;
         for (size_t j = 0; j < kept; j++)
-            good = good && !(c[j].group == c[i].group && heed_box_iou(c[j].box, c[i].box) > iou);
+            good = good && !(c[j].group == c[i].group && (double)heed_box_iou(c[j].box, c[i].box) > iou);
         if (good)
             c[kept++] = c[i];
     }
@@ -85,10 +85,22 @@ static void nms_equals_its_definition_for_any_groups_and_limits(void **state)
             };
             slow[i] = fast[i];
         }
-        const float iou = random_float(0, 0.9f);
+        const double iou = random_float(0, 0.9f);
         const size_t kept = heed_nms(fast, count, iou, keep, scratch);
         assert_int_equal(kept, slow_nms(slow, count, iou, keep));
         assert_memory_equal(fast, slow, kept * sizeof *fast);
+    }
+}
+
+/* 0.6 is a little less than 0.6f, which is what an overlap of six tenths comes to; 0.7 is a little more than 0.7f. */
+static void nms_compares_with_the_threshold_in_double(void **state)
+{
+    (void)state;
+    uint8_t scratch[2];
+    for (int tenths = 6; tenths <= 7; tenths++) {
+        struct heed_candidate c[2] = { { .box = { 0, 0, 10, 10 }, .score = 0.9f, .index = 0 },
+                                       { .box = { 0, 0, 10, (float)tenths }, .score = 0.8f, .index = 1 } };
+        assert_int_equal(heed_nms(c, 2, tenths / 10.0, 2, scratch), tenths == 6 ? 1 : 2);
     }
 }
 
@@ -143,6 +155,7 @@ int main(void)
         cmocka_unit_test(iou_is_intersection_over_union_without_plus_one),
         cmocka_unit_test(sort_falls_by_score_then_rises_by_index_and_puts_nan_last),
         cmocka_unit_test(nms_equals_its_definition_for_any_groups_and_limits),
+        cmocka_unit_test(nms_compares_with_the_threshold_in_double),
         cmocka_unit_test(nms_keeps_boxes_whose_overlap_equals_the_threshold),
         cmocka_unit_test(top_k_equals_sorting_all_with_ties_infinities_and_nan),
     };

@@ -14,8 +14,9 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2] / "tra
 
 import attention  # noqa: E402
 import layers  # noqa: E402
+import results  # noqa: E402
 
-SUITES = {"layers": layers.make, "attention": attention.make}
+SUITES = {"layers": layers.make, "attention": attention.make, "results": results.make}
 
 
 def main():

@@ -75,8 +75,6 @@ def evaluate(model, split, content):
             if masked:
                 full = paste_mask(mask, box.tolist(), image["height"], image["width"])
                 found["segmentation"] = rle.encode(full.numpy().astype("uint8", order="F"))
-            else:
-                found["segmentation"] = rle.frPyObjects([found["bbox"]], image["height"], image["width"])[0]
             detections.append(found)
     return coco.table(content, detections)
 

@@ -1,7 +1,6 @@
 """COCO average precision per part of a split."""
 
 import contextlib
-import copy
 import io
 import json
 
@@ -13,6 +12,10 @@ from pycocotools.cocoeval import COCOeval
 from .data import VOC20, run_lengths
 
 PARTS = {"coco": ("coco-masks", "coco-boxes"), "coco-masks": ("coco-masks",), "voc": ("voc",)}
+
+# COCO's super-categories, in the order of its classes, and how many classes each has
+GROUPS = [("person", 1), ("vehicle", 8), ("outdoor", 5), ("animal", 10), ("accessory", 5), ("sports", 10), ("kitchen", 7)]
+GROUPS += [("food", 10), ("furniture", 6), ("electronic", 6), ("appliance", 5), ("indoor", 7)]
 
 
 def load_truth(annotations):
@@ -31,36 +34,40 @@ def load_truth(annotations):
     return content
 
 
-def average_precision(content, detections, kind, sources):
-    """kind: bbox or segm. -> (AP, AP50, AP75) over the photos of the named sources, 100 detections a photo."""
-    images = [image for image in content["images"] if image.get("source") in sources or sources is None]
+def precisions(content, detections, kind, sources):
+    """kind: bbox or segm; sources: None for all photos. -> precision (10 IoU thresholds, 101 recalls, categories) at all
+    sizes and 100 detections a photo, -1 where there is nothing to find, and the categories' ids."""
+    images = [image for image in content["images"] if sources is None or image.get("source") in sources]
     chosen = {image["id"] for image in images}
-    truth = copy.copy(content)
-    truth["images"] = images
+    truth = dict(content, images=images)
     truth["annotations"] = [dict(a) for a in content["annotations"] if a["image_id"] in chosen]
     if kind == "segm":
         for a in truth["annotations"]:
             a["iscrowd"] = int(a["iscrowd"] or not a["masked"])
-    categories = {c["id"] for c in content["categories"]}
+    categories = sorted(c["id"] for c in content["categories"])
     if images and all(image.get("labelled") == "voc20" for image in images):
-        categories = {c["id"] for c in content["categories"] if c["name"] in VOC20}
-    found = [d for d in detections if d["image_id"] in chosen]
+        categories = sorted(c["id"] for c in content["categories"] if c["name"] in VOC20)
+    found = [dict(d) for d in detections if d["image_id"] in chosen]
     if not found:
-        return 0.0, 0.0, 0.0
+        return np.zeros((10, 101, len(categories))), categories
     with contextlib.redirect_stdout(io.StringIO()):
         coco = COCO()
         coco.dataset = truth
         coco.createIndex()
-        evaluation = COCOeval(coco, coco.loadRes(copy.deepcopy(found)), kind)
-        evaluation.params.catIds = sorted(categories)
-        evaluation.params.maxDets = [1, 10, 100]
+        evaluation = COCOeval(coco, coco.loadRes(found), kind)
+        evaluation.params.catIds = categories
         evaluation.evaluate()
         evaluation.accumulate()
-    precision = evaluation.eval["precision"][:, :, :, 0, 2]  # (thresholds, recalls, categories), all sizes
+    return evaluation.eval["precision"][:, :, :, 0, 2], categories
 
-    def mean(p):
-        return float(np.mean(p[p > -1])) if (p > -1).any() else 0.0
 
+def mean(precision):
+    return float(precision[precision > -1].mean()) if (precision > -1).any() else 0.0
+
+
+def average_precision(content, detections, kind, sources):
+    """-> (AP, AP50, AP75)"""
+    precision, _ = precisions(content, detections, kind, sources)
     return mean(precision), mean(precision[0]), mean(precision[5])
 
 
@@ -72,4 +79,16 @@ def table(content, detections, masks=True):
     rows = [(name, "bbox", *average_precision(content, detections, "bbox", s)) for name, s in parts.items()]
     if masks:
         rows += [(name, "segm", *average_precision(content, detections, "segm", s)) for name, s in parts.items() if name != "coco"]
+    return rows
+
+
+def group_table(content, detections):
+    """-> rows of (group, AP, AP50) of boxes over all photos, for data with COCO's 80 classes"""
+    precision, categories = precisions(content, detections, "bbox", None)
+    order = [c["id"] for c in sorted(content["categories"], key=lambda c: c["id"])]
+    rows, first = [], 0
+    for group, size in GROUPS:
+        chosen = precision[:, :, [categories.index(c) for c in order[first : first + size]]]
+        rows.append((group, mean(chosen), mean(chosen[0])))
+        first += size
     return rows

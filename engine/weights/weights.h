@@ -14,7 +14,7 @@ HEED_CHECKED enum heed_status heed_weights_open(const char *path, struct heed_we
 /* The bytes are borrowed and must outlive the weights; `name` stands for the path in errors. */
 HEED_CHECKED enum heed_status heed_weights_open_memory(const char *name, const uint8_t *bytes, size_t size,
                                                        struct heed_weights **weights, struct heed_error *error);
-void heed_weights_free(struct heed_weights *weights);
+void heed_weights_free(struct heed_weights *weights); /* NULL is fine */
 
 /* A shape's product is never larger than the file. */
 struct heed_weight {

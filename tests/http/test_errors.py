@@ -1,0 +1,115 @@
+"""Every refusal of the contract's table that needs no load and no clock. Each is problem+json and says what was wrong."""
+
+import base64
+import json
+
+import pytest
+
+from heed import assert_problem, multipart
+from pictures import encode, photo, picture
+
+CAT = photo("chelsea.jpg")
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/v1", "/v1/detect/", "/v1/detect/cat", "//v1/detect", "/V1/detect", "/v1/models/yolo",
+                                  "/%00", "/v1/%64etect", "/../etc/passwd"])
+def test_unknown_route_is_404(server, path):
+    assert_problem(server.get(path), 404)
+
+
+@pytest.mark.parametrize("method, path, allowed", [
+    ("GET", "/v1/detect", "POST"), ("DELETE", "/v1/detect", "POST"), ("PUT", "/v1/detect", "POST"), ("PATCH", "/v1/detect", "POST"),
+    ("POST", "/health/live", "GET"), ("POST", "/metrics", "GET"), ("POST", "/v1/models", "GET"), ("DELETE", "/health/ready", "GET")])
+def test_wrong_method_is_405_and_allow_says_what_there_is(server, method, path, allowed):
+    reply = server.request(method, path, b"" if method != "GET" else None)
+    assert_problem(reply, 405)
+    assert allowed in [word.strip() for word in reply.headers["Allow"].split(",")]
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/metrics", "/v1/models"])
+def test_head_is_get_without_the_body(server, path):
+    reply = server.request("HEAD", path)
+    assert reply.status == 200 and reply.body == b""
+
+
+@pytest.mark.parametrize("body", [b"<html></html>", b"%PDF-1.4", b"hello", b"\x00" * 1000, b"\xff", b"\xff\xd8", b"\x89PNG",
+                                  encode(picture("chelsea.jpg"), "GIF"), encode(picture("chelsea.jpg"), "BMP"),
+                                  encode(picture("chelsea.jpg"), "WEBP")],
+                         ids=["html", "pdf", "text", "zeros", "one byte", "two bytes", "four bytes", "gif", "bmp", "webp"])
+def test_not_an_image_type_we_read_is_415_or_422(server, body):
+    reply = server.detect(body)
+    assert_problem(reply, reply.status)
+    looks_like_one = body[:2] in (b"\xff\xd8", b"\x89P")
+    assert reply.status in ((415, 422) if looks_like_one else (415,)), reply
+
+
+def test_gif_is_told_what_is_read(server):
+    assert_problem(server.detect(encode(picture("chelsea.jpg"), "GIF")), 415, "JPEG", "PNG")
+
+
+def test_empty_body_is_refused(server):
+    reply = server.detect(b"")
+    assert_problem(reply, reply.status)
+    assert reply.status in (400, 415)
+
+
+@pytest.mark.parametrize("keep", [0.02, 0.1, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize("name", ["chelsea.jpg", "camera.png"])
+def test_truncated_photo_is_422(server, name, keep):
+    whole = photo(name)
+    assert_problem(server.detect(whole[:int(len(whole) * keep)]), 422)
+
+
+def test_damaged_png_is_422(server):
+    damaged = bytearray(photo("camera.png"))
+    damaged[len(damaged) // 2] ^= 0xFF
+    assert_problem(server.detect(bytes(damaged)), 422)
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'"image"', b"{}", b'{"image": 5}', b'{"image": null}', b'{"image": ""}',
+                                  b'{"image": "not base64!"}', b'{"image": "QUJD=DEF"}', b'{"image": "QUI=", "image": "QUI="}',
+                                  b"[" * 100000, b'{"image": "QUI="} trailing', b'{"image": "\xff\xfe"}', b'{"image\x00": ""}'])
+def test_malformed_json_is_refused(server, body):
+    reply = server.detect(body, headers=JSON)
+    assert_problem(reply, reply.status)
+    assert reply.status == 400, reply
+
+
+def test_json_photo_that_is_no_photo_is_415(server):
+    body = json.dumps({"image": base64.b64encode(b"just some words").decode()})
+    assert_problem(server.detect(body, headers=JSON), 415)
+
+
+@pytest.mark.parametrize("content_type", ["multipart/form-data", "multipart/form-data; boundary=", 'multipart/form-data; boundary="',
+                                          "multipart/form-data; boundary=" + "x" * 300])
+def test_multipart_without_a_usable_boundary_is_400(server, content_type):
+    assert_problem(server.detect(b"--x\r\n\r\n--x--\r\n", headers={"Content-Type": content_type}), 400)
+
+
+@pytest.mark.parametrize("body", [
+    b"", b"no parts at all", b"--x--\r\n", b"--x\r\n", b"--x\r\nContent-Disposition: form-data; name=\"image\"\r\n\r\nhalf",
+    b"--x\r\nContent-Disposition: form-data\r\n\r\nnameless\r\n--x--\r\n",
+    b"--x\r\nContent-Disposition: form-data; name=\"score\"\r\n\r\n0.5\r\n--x--\r\n"],
+    ids=["empty", "no parts", "only the end", "begun", "not ended", "no name", "no photo"])
+def test_malformed_multipart_is_400(server, body):
+    assert_problem(server.detect(body, headers={"Content-Type": "multipart/form-data; boundary=x"}), 400)
+
+
+def test_one_bad_photo_of_several_names_which(server):
+    form, content_type = multipart([("image", CAT, "cat.jpg"), ("image", b"hello", "words.txt")])
+    reply = server.detect(form, headers={"Content-Type": content_type})
+    assert_problem(reply, 415)
+
+
+def test_bad_percent_escapes_in_the_query_are_400(server):
+    for query in ("score=%zz", "score=%", "score=%4"):
+        assert_problem(server.detect(CAT, query), 400)
+
+
+def test_after_every_refusal_the_server_still_works(server):
+    for _ in range(3):
+        assert server.detect(b"hello").status == 415
+        assert server.detect(CAT).status == 200
+
+

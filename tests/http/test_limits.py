@@ -1,0 +1,78 @@
+"""Limits are read from the header, before the body is taken in or the pixels are decoded."""
+
+import time
+
+from heed import assert_problem
+from pictures import blank, encode, photo, picture, slow_photo, with_size
+
+CAT = photo("chelsea.jpg")
+
+
+def test_body_over_the_limit_is_413_and_names_the_limit(serve):
+    server = serve(body_bytes_max=100000)
+    assert server.detect(CAT).status == 200
+    assert_problem(server.detect(CAT + b"x" * 100000), 413, "100000")
+
+
+def test_body_over_the_limit_is_refused_before_it_is_sent(serve):
+    server = serve(body_bytes_max=100000)
+    head = b"POST /v1/detect HTTP/1.1\r\nHost: heed\r\nContent-Length: %d\r\n\r\n"
+    for length in (100001, 10 ** 12, 2 ** 63 - 1):
+        message, closed = server.raw(head % length)
+        assert message.startswith(b"HTTP/1.1 413 ") and closed, message
+
+
+def test_chunked_body_over_the_limit_is_413(serve):
+    server = serve(body_bytes_max=100000)
+    with server.connect() as connection:
+        connection.sendall(b"POST /v1/detect HTTP/1.1\r\nHost: heed\r\nTransfer-Encoding: chunked\r\n\r\n")
+        received = b""
+        try:
+            for _ in range(200):
+                connection.sendall(b"%x\r\n%s\r\n" % (1000, b"\xff" * 1000))
+            connection.sendall(b"0\r\n\r\n")
+            received = connection.recv(65536)
+        except OSError:
+            received = received or connection.recv(65536)
+        assert received.startswith(b"HTTP/1.1 413 "), received
+
+
+def test_more_pixels_than_allowed_are_413_whatever_the_body_holds(serve):
+    server = serve(pixels_max=200000)
+    assert server.detect(CAT).status == 200
+    assert_problem(server.detect(blank(1000, 1000)), 413, "1000", "200000")
+    assert_problem(server.detect(blank(1000, 1000, "PNG")), 413, "1000", "200000")
+
+
+def test_a_claim_of_four_gigapixels_costs_nothing(server):
+    began = time.monotonic()
+    before = server.memory_peak_bytes()
+    assert_problem(server.detect(with_size(CAT, 65500, 65500)), 413)
+    assert time.monotonic() - began < 2
+    assert server.memory_peak_bytes() - before < 16 << 20
+
+
+def test_photo_of_many_scans_is_refused_by_its_scans(serve):
+    progressive = encode(picture("chelsea.jpg"), quality=90, progressive=True)
+    assert_problem(serve(scans_max=3).detect(progressive), 413, "scan", "3")
+    assert serve(scans_max=100).detect(progressive).status == 200
+
+
+def test_largest_photo_of_the_default_limits_is_served(server):
+    assert server.detect(slow_photo()).status == 200
+
+
+def test_long_header_is_431(server):
+    message, _ = server.raw(b"GET /health/live HTTP/1.1\r\nHost: heed\r\nX-Long: " + b"x" * 200000 + b"\r\n\r\n")
+    assert message.startswith(b"HTTP/1.1 431 "), message[:200]
+
+
+def test_many_headers_are_431(server):
+    many = b"".join(b"X-%d: %d\r\n" % (i, i) for i in range(20000))
+    message, _ = server.raw(b"GET /health/live HTTP/1.1\r\nHost: heed\r\n" + many + b"\r\n")
+    assert message.startswith(b"HTTP/1.1 431 "), message[:200]
+
+
+def test_long_target_is_refused(server):
+    message, _ = server.raw(b"GET /" + b"x" * 200000 + b" HTTP/1.1\r\nHost: heed\r\n\r\n")
+    assert message[:13] in (b"HTTP/1.1 414 ", b"HTTP/1.1 431 "), message[:200]

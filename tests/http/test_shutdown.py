@@ -1,0 +1,101 @@
+"""SIGTERM in every phase: readiness falls first, accepted jobs are answered, new ones are told to go elsewhere; a second signal ends at once."""
+
+import signal
+import time
+
+import pytest
+
+import metrics
+from heed import read_reply, wait_until
+from pictures import photo, slow_photo
+
+CAT = photo("chelsea.jpg")
+
+
+def busy(server):
+    samples = metrics.read(server)
+    return metrics.total(samples, metrics.RUNNING), metrics.total(samples, metrics.QUEUE_DEPTH)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_idle_server_ends_at_once_with_0(serve, number):
+    server = serve()
+    began = time.monotonic()
+    server.process.send_signal(number)
+    assert server.wait(10) == 0
+    assert time.monotonic() - began < 5
+
+
+def test_with_open_idle_connections_it_ends(serve):
+    server = serve()
+    idle = [server.connect() for _ in range(20)]
+    server.terminate()
+    assert server.wait(20) == 0
+    for connection in idle:
+        connection.close()
+
+
+def test_a_running_job_is_answered_before_the_end(serve):
+    server = serve(threads=1)
+    connection = server.send_photo(slow_photo())
+    wait_until(lambda: busy(server)[0] == 1, what="it runs")
+    server.terminate()
+    assert read_reply(connection).status == 200
+    assert server.wait() == 0
+
+
+def test_queued_jobs_are_answered_before_the_end(serve):
+    server = serve(threads=1)
+    connections = [server.send_photo(slow_photo()) for _ in range(4)]
+    wait_until(lambda: busy(server) == (1, 3), what="one runs and three wait")
+    server.terminate()
+    assert [read_reply(connection).status for connection in connections] == [200] * 4
+    assert server.wait() == 0
+
+
+def test_while_draining_it_is_alive_not_ready_and_takes_nothing_new(serve):
+    server = serve(threads=1)
+    kept = server.connect()
+    connections = [server.send_photo(slow_photo()) for _ in range(5)]
+    wait_until(lambda: sum(busy(server)) == 5, what="five are in")
+    server.terminate()
+    wait_until(lambda: server.get("/health/ready").status == 503, seconds=2, what="readiness falls")
+    assert server.get("/health/live").status == 200
+    reply = server.detect(CAT)
+    assert reply.status == 503 and int(reply.headers["Retry-After"]) >= 1, reply
+    kept.sendall(b"GET /health/ready HTTP/1.1\r\nHost: heed\r\n\r\n")
+    assert read_reply(kept).status == 503
+    assert [read_reply(connection).status for connection in connections] == [200] * 5
+    assert server.wait() == 0
+
+
+def test_second_signal_ends_at_once(serve):
+    server = serve(threads=1)
+    connections = [server.send_photo(slow_photo()) for _ in range(10)]
+    wait_until(lambda: busy(server)[0] == 1, what="it runs")
+    server.terminate()
+    time.sleep(0.2)
+    began = time.monotonic()
+    server.terminate()
+    status = server.wait(10)
+    assert time.monotonic() - began < 2 and status != 0
+    server.ended = True
+    for connection in connections:
+        connection.close()
+
+
+def test_a_half_sent_request_does_not_hold_up_the_end(serve):
+    server = serve()
+    connection = server.connect()
+    connection.sendall(b"POST /v1/detect HTTP/1.1\r\nHost: heed\r\nContent-Length: 1000\r\n\r\nhalf")
+    time.sleep(0.1)
+    server.terminate()
+    assert server.wait(40) == 0
+    connection.close()
+
+
+def test_sigpipe_and_sighup_are_not_the_end(serve):
+    server = serve()
+    server.process.send_signal(signal.SIGPIPE)
+    time.sleep(0.1)
+    assert server.detect(CAT).status == 200

@@ -1,0 +1,103 @@
+"""Shapes of HTTP that two programs read differently are refused, and the connection is closed: the next message on it is not read.
+
+Each request is followed by a second, harmless one: it must not be answered.
+"""
+
+import pytest
+
+FOLLOWER = b"GET /health/live HTTP/1.1\r\nHost: heed\r\n\r\n"
+
+
+def post(*headers, body=b"hello", version=b"HTTP/1.1"):
+    return b"POST /v1/detect " + version + b"\r\n" + b"".join(header + b"\r\n" for header in headers) + b"\r\n" + body
+
+
+HOST = b"Host: heed"
+CHUNKED = b"5\r\nhello\r\n0\r\n\r\n"
+
+REFUSED = {
+    "two Content-Length, differing": post(HOST, b"Content-Length: 5", b"Content-Length: 6"),
+    "two Content-Length, the same": post(HOST, b"Content-Length: 5", b"Content-Length: 5"),
+    "Content-Length list": post(HOST, b"Content-Length: 5, 5"),
+    "Content-Length with Transfer-Encoding": post(HOST, b"Content-Length: 5", b"Transfer-Encoding: chunked", body=CHUNKED),
+    "Transfer-Encoding then Content-Length": post(HOST, b"Transfer-Encoding: chunked", b"Content-Length: 5", body=CHUNKED),
+    "Transfer-Encoding gzip": post(HOST, b"Transfer-Encoding: gzip"),
+    "Transfer-Encoding gzip, chunked": post(HOST, b"Transfer-Encoding: gzip, chunked", body=CHUNKED),
+    "Transfer-Encoding chunked twice": post(HOST, b"Transfer-Encoding: chunked, chunked", body=CHUNKED),
+    "two Transfer-Encoding": post(HOST, b"Transfer-Encoding: chunked", b"Transfer-Encoding: identity", body=CHUNKED),
+    "Transfer-Encoding xchunked": post(HOST, b"Transfer-Encoding: xchunked", body=CHUNKED),
+    "Transfer-Encoding with a vertical tab": post(HOST, b"Transfer-Encoding: \x0bchunked", body=CHUNKED),
+    "Transfer-Encoding empty": post(HOST, b"Transfer-Encoding:", body=CHUNKED),
+    "Transfer-Encoding in HTTP/1.0": post(HOST, b"Transfer-Encoding: chunked", body=CHUNKED, version=b"HTTP/1.0"),
+    "Content-Length with a plus": post(HOST, b"Content-Length: +5"),
+    "Content-Length negative": post(HOST, b"Content-Length: -5"),
+    "Content-Length in hex": post(HOST, b"Content-Length: 0x5"),
+    "Content-Length empty": post(HOST, b"Content-Length:"),
+    "Content-Length beyond 64 bits": post(HOST, b"Content-Length: 99999999999999999999999"),
+    "Content-Length of words": post(HOST, b"Content-Length: five"),
+    "Content-Length with a space inside": post(HOST, b"Content-Length: 5 5"),
+    "two Host": post(HOST, b"Host: other", b"Content-Length: 5"),
+    "two Host, the same": post(HOST, HOST, b"Content-Length: 5"),
+    "no Host in HTTP/1.1": post(b"Content-Length: 5"),
+    "space before a colon": post(HOST, b"Content-Length : 5"),
+    "a folded header": post(HOST, b"X-Folded: a\r\n b", b"Content-Length: 5"),
+    "Content-Length folded": post(HOST, b"Content-Length:\r\n 5"),
+    "a header without a colon": post(HOST, b"nonsense", b"Content-Length: 5"),
+    "a header without a name": post(HOST, b": value", b"Content-Length: 5"),
+    "a NUL in a header": post(HOST, b"X-Nul: a\x00b", b"Content-Length: 5"),
+    "method foo": b"FOO /health/live HTTP/1.1\r\nHost: heed\r\n\r\n",
+    "method in small letters": b"get /health/live HTTP/1.1\r\nHost: heed\r\n\r\n",
+    "method CONNECT": b"CONNECT heed:80 HTTP/1.1\r\nHost: heed\r\n\r\n",
+    "method TRACE": b"TRACE /health/live HTTP/1.1\r\nHost: heed\r\n\r\n",
+    "method with odd signs": b"G@T /health/live HTTP/1.1\r\nHost: heed\r\n\r\n",
+    "HTTP/2.0": b"GET /health/live HTTP/2.0\r\nHost: heed\r\n\r\n",
+    "HTTP/1.10": b"GET /health/live HTTP/1.10\r\nHost: heed\r\n\r\n",
+    "no version": b"GET /health/live\r\nHost: heed\r\n\r\n",
+    "a version in small letters": b"GET /health/live http/1.1\r\nHost: heed\r\n\r\n",
+    "bytes of TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"x" * 64 + b"\r\n\r\n",
+    "no HTTP at all": b"hello?\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("message", REFUSED.values(), ids=REFUSED.keys())
+def test_is_refused_and_the_connection_closed(server, message):
+    answer, closed = server.raw(message + FOLLOWER, timeout=5)
+    assert closed, f"still open after {answer!r}"
+    assert answer.count(b"HTTP/1.") <= 1 and b'"live"' not in answer, f"the second message was read: {answer!r}"
+    if answer: # some bytes are no HTTP and deserve none
+        assert answer[:10] in (b"HTTP/1.1 4", b"HTTP/1.1 5", b"HTTP/1.0 4", b"HTTP/1.0 5"), answer
+        assert not answer.startswith(b"HTTP/1.1 500"), answer
+
+
+BROKEN_CHUNKS = {
+    "size of words": b"five\r\nhello\r\n0\r\n\r\n",
+    "negative size": b"-5\r\nhello\r\n0\r\n\r\n",
+    "size with 0x": b"0x5\r\nhello\r\n0\r\n\r\n",
+    "huge size": b"fffffffffffffffff\r\nhello\r\n0\r\n\r\n",
+    "no line end after data": b"5\r\nhelloX0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("body", BROKEN_CHUNKS.values(), ids=BROKEN_CHUNKS.keys())
+def test_broken_chunks_are_refused_and_the_connection_closed(server, body):
+    answer, closed = server.raw(post(HOST, b"Transfer-Encoding: chunked", body=body) + FOLLOWER, timeout=5)
+    assert closed and answer.count(b"HTTP/1.") <= 1, answer
+    assert not answer or answer.startswith(b"HTTP/1.1 4"), answer
+
+
+def test_refusal_says_why(server):
+    answer, _ = server.raw(REFUSED["two Content-Length, differing"])
+    assert answer.startswith(b"HTTP/1.1 400 ") and b"application/problem+json" in answer and b"Content-Length" in answer.split(b"\r\n\r\n")[1]
+
+
+def test_plain_requests_of_odd_but_legal_shape_are_served(server):
+    for message in (b"GET /health/live HTTP/1.0\r\n\r\n", b"GET /health/live HTTP/1.1\r\nhost: heed\r\nConnection: close\r\n\r\n",
+                    b"GET /health/live HTTP/1.1\r\nHost:heed\r\nConnection:close\r\n\r\n",
+                    b"GET /health/live?x=1 HTTP/1.1\r\nHost: heed\r\nConnection: close\r\n\r\n"):
+        answer, closed = server.raw(message)
+        assert closed and answer.split(b"\r\n")[0].endswith(b"200 OK"), answer
+
+
+def test_two_requests_in_one_packet_are_both_served(server):
+    last = b"GET /health/live HTTP/1.1\r\nHost: heed\r\nConnection: close\r\n\r\n"
+    assert server.raw(FOLLOWER + last)[0].count(b"HTTP/1.1 200 OK") == 2

@@ -231,6 +231,8 @@ static enum heed_status parse(struct heed_weights *weights, struct heed_error *e
     json_error_t why;
     json_t *const header =
         json_loadb((const char *)weights->bytes + LENGTH_BYTES, length, JSON_REJECT_DUPLICATES, &why);
+    if (!header && !*why.text) /* the library says nothing where memory ran out */
+        return heed_fail(error, HEED_NO_MEMORY, "%s: its header", weights->file);
     if (!header)
         return heed_fail(error, HEED_BAD_WEIGHTS, "%s: the header is not JSON: byte %d: %s", weights->file,
                          why.position, why.text);

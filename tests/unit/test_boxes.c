@@ -34,7 +34,7 @@ static void sort_falls_by_score_then_rises_by_index_and_puts_nan_last(void **sta
 {
     (void)state;
     struct heed_candidate c[6] = {
-        { .score = 0.5f, .index = 3 }, { .score = NAN, .index = 0 },  { .score = 0.9f, .index = 4 },
+        { .score = 0.5f, .index = 3 }, { .score = NAN, .index = 0 },   { .score = 0.9f, .index = 4 },
         { .score = 0.5f, .index = 1 }, { .score = -1.0f, .index = 2 }, { .score = 0.5f, .index = 2 },
     };
     heed_candidates_sort(c, 6);
@@ -138,8 +138,11 @@ static void top_k_equals_sorting_all_with_ties_infinities_and_nan(void **state)
         const size_t n = random_u32() % MOST, k = n ? random_u32() % (n + 1) : 0;
         for (size_t i = 0; i < n; i++) {
             const uint32_t kind = random_u32() % 40;
-            values[i] = kind == 0 ? NAN : kind == 1 ? INFINITY : kind == 2 ? -INFINITY : kind == 3 ? -0.0f
-                : (float)((int)(random_u32() % 61) - 30) / 7.0f;
+            values[i] = kind == 0   ? NAN
+                        : kind == 1 ? INFINITY
+                        : kind == 2 ? -INFINITY
+                        : kind == 3 ? -0.0f
+                                    : (float)((int)(random_u32() % 61) - 30) / 7.0f;
             sorted[i] = (uint32_t)i;
         }
         sorted_values = values;

@@ -1,0 +1,150 @@
+/* A JPEG's markers, read without the codec: size, colours, orientation, and how many scans a decoder would have to go
+ * through.
+ *
+ *     FFD8 | FFE1 length Exif... | ... | FFC0|C2 length size | ... | FFDA length, entropy-coded data ... FFDA ... |
+ * FFD9
+ *
+ * Markers are found as libjpeg finds them: bytes between segments are skipped, FF may be repeated, FF00 inside
+ * entropy-coded data is a data byte and FFD0..D7 restart markers have no length. So both see the same first frame
+ * header.
+ */
+#include "base/error.h"
+#include "image/codec.h"
+
+#include <string.h>
+
+enum {
+    MARKER_SOF0 = 0xc0,
+    MARKER_SOF2 = 0xc2,
+    MARKER_DHT = 0xc4,
+    MARKER_JPG = 0xc8,
+    MARKER_SOF9 = 0xc9,
+    MARKER_SOF10 = 0xca,
+    MARKER_DAC = 0xcc,
+    MARKER_SOF15 = 0xcf,
+    MARKER_RST0 = 0xd0,
+    MARKER_SOI = 0xd8,
+    MARKER_EOI = 0xd9,
+    MARKER_SOS = 0xda,
+    MARKER_APP1 = 0xe1,
+    MARKER_TEM = 0x01,
+};
+
+struct reader {
+    const uint8_t *bytes;
+    size_t size, at;
+};
+
+struct segment {
+    uint8_t marker;
+    const uint8_t *payload; /* after the length */
+    size_t size;
+};
+
+static bool marker_stands_alone(uint8_t marker)
+{
+    return marker == MARKER_TEM || (marker >= MARKER_RST0 && marker <= MARKER_SOI);
+}
+
+static bool marker_starts_frame(uint8_t marker)
+{
+    return marker >= MARKER_SOF0 && marker <= MARKER_SOF15 && marker != MARKER_DHT && marker != MARKER_JPG &&
+           marker != MARKER_DAC;
+}
+
+/* The next marker that has a segment, or the end of the image; false where the file ends first. */
+static bool next_segment(struct reader *reader, struct segment *segment)
+{
+    for (;;) {
+        const uint8_t *const from = reader->bytes + reader->at;
+        const uint8_t *const found = memchr(from, 0xff, reader->size - reader->at);
+        if (!found)
+            return false;
+        reader->at = (size_t)(found - reader->bytes) + 1;
+        while (reader->at < reader->size && reader->bytes[reader->at] == 0xff)
+            reader->at++;
+        if (reader->at == reader->size)
+            return false;
+        const uint8_t marker = reader->bytes[reader->at++];
+        if (marker == 0 || marker_stands_alone(marker))
+            continue;
+        *segment = (struct segment){ .marker = marker };
+        if (marker == MARKER_EOI)
+            return true;
+
+        if (reader->size - reader->at < 2)
+            return false;
+        const size_t length = (size_t)reader->bytes[reader->at] << 8 | reader->bytes[reader->at + 1];
+        if (length < 2 || length > reader->size - reader->at)
+            return false;
+        segment->payload = reader->bytes + reader->at + 2;
+        segment->size = length - 2;
+        reader->at += length;
+        return true;
+    }
+}
+
+static enum heed_status read_frame(const struct segment *segment, struct heed_jpeg_header *header,
+                                   struct heed_error *error)
+{
+    if (segment->marker > MARKER_SOF2 && segment->marker != MARKER_SOF9 && segment->marker != MARKER_SOF10)
+        return heed_fail(error, HEED_BAD_IMAGE, "JPEG of a kind that is not read (lossless or hierarchical, SOF%d)",
+                         segment->marker - MARKER_SOF0);
+    if (segment->size < 6)
+        return heed_fail(error, HEED_BAD_IMAGE, "JPEG frame header is %zu bytes, too short", segment->size);
+    const uint8_t *const p = segment->payload;
+    if (p[0] != 8)
+        return heed_fail(error, HEED_BAD_IMAGE, "JPEG has %u bits a sample; only 8 are read", p[0]);
+    header->height = (uint32_t)p[1] << 8 | p[2];
+    header->width = (uint32_t)p[3] << 8 | p[4];
+    header->components = p[5];
+    if (header->width == 0 || header->height == 0)
+        return heed_fail(error, HEED_BAD_IMAGE, "JPEG header gives a size of %u x %u", header->width, header->height);
+    if (header->components != 1 && header->components != 3 && header->components != 4)
+        return heed_fail(error, HEED_BAD_IMAGE, "JPEG has %u components; 1, 3 or 4 are read", header->components);
+    return HEED_OK;
+}
+
+/* Where a scan holds not all components, or the file is progressive, the codec keeps every coefficient and goes over
+ * them once per scan: a small file with many scans takes it long. */
+static enum heed_status count_scans(struct reader reader, uint32_t scans_max, struct heed_error *error)
+{
+    uint32_t scans = 1;
+    for (struct segment segment; next_segment(&reader, &segment) && segment.marker != MARKER_EOI;)
+        if (segment.marker == MARKER_SOS && ++scans > scans_max)
+            return heed_fail(error, HEED_TOO_LARGE, "JPEG has more than %u scans, the limit", scans_max);
+    return HEED_OK;
+}
+
+enum heed_status heed_jpeg_header_read(const uint8_t *bytes, size_t size, uint32_t scans_max,
+                                       struct heed_jpeg_header *header, struct heed_error *error)
+{
+    static const uint8_t exif[6] = "Exif\0";
+    struct reader reader = { .bytes = bytes, .size = size, .at = 2 };
+    struct segment segment;
+    bool framed = false, oriented = false;
+    *header = (struct heed_jpeg_header){ .orientation = 1 };
+
+    while (next_segment(&reader, &segment)) {
+        if (segment.marker == MARKER_EOI)
+            return heed_fail(error, HEED_BAD_IMAGE, "JPEG ends before its first scan");
+        if (segment.marker == MARKER_APP1 && !oriented && segment.size >= sizeof exif &&
+            memcmp(segment.payload, exif, sizeof exif) == 0) {
+            oriented = true;
+            header->orientation = heed_exif_orientation(segment.payload + sizeof exif, segment.size - sizeof exif);
+        }
+        if (marker_starts_frame(segment.marker)) {
+            if (framed)
+                return heed_fail(error, HEED_BAD_IMAGE, "JPEG has two frame headers");
+            framed = true;
+            if (read_frame(&segment, header, error) != HEED_OK)
+                return HEED_BAD_IMAGE;
+        }
+        if (segment.marker == MARKER_SOS) {
+            if (!framed)
+                return heed_fail(error, HEED_BAD_IMAGE, "JPEG has a scan before its frame header");
+            return scans_max ? count_scans(reader, scans_max, error) : HEED_OK;
+        }
+    }
+    return heed_fail(error, HEED_BAD_IMAGE, "JPEG ends inside its header");
+}

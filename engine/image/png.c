@@ -1,0 +1,132 @@
+/* PNG through libspng. Every chunk's checksum must be right, up to the empty end chunk: a file cut off or damaged
+ * anywhere before is refused. */
+#include "base/error.h"
+#include "image/codec.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <spng.h>
+
+/* Colour profiles and texts of real photos stay far below these. */
+enum { CHUNK_BYTES_MAX = 8 << 20, CHUNKS_BYTES_MAX = 32 << 20 };
+
+static enum heed_status codec_failed(int code, struct heed_error *error)
+{
+    if (code == SPNG_EMEM)
+        return heed_fail(error, HEED_NO_MEMORY, "PNG: %s", spng_strerror(code));
+    if (code == SPNG_IO_EOF)
+        return heed_fail(error, HEED_BAD_IMAGE, "PNG: the file is cut off");
+    return heed_fail(error, HEED_BAD_IMAGE, "PNG: %s", spng_strerror(code));
+}
+
+static int reader_open(spng_ctx **reader, const uint8_t *bytes, size_t size, struct spng_ihdr *header)
+{
+    *reader = spng_ctx_new(0);
+    if (!*reader)
+        return SPNG_EMEM;
+    int code = spng_set_crc_action(*reader, SPNG_CRC_ERROR, SPNG_CRC_ERROR);
+    if (!code)
+        code = spng_set_chunk_limits(*reader, CHUNK_BYTES_MAX, CHUNKS_BYTES_MAX);
+    if (!code)
+        code = spng_set_png_buffer(*reader, bytes, size);
+    if (!code)
+        code = spng_get_ihdr(*reader, header);
+    return code;
+}
+
+enum heed_status heed_png_header_read(const uint8_t *bytes, size_t size, uint32_t *width, uint32_t *height,
+                                      uint8_t *orientation, struct heed_error *error)
+{
+    spng_ctx *reader;
+    struct spng_ihdr header;
+    struct spng_exif exif;
+    *orientation = 1;
+    int code = reader_open(&reader, bytes, size, &header);
+    if (!code) {
+        *width = header.width;
+        *height = header.height;
+        code = spng_get_exif(reader, &exif); /* reads all chunks before the pixels */
+        if (!code)
+            *orientation = heed_exif_orientation((const uint8_t *)exif.data, exif.length);
+        else if (code == SPNG_ECHUNKAVAIL)
+            code = SPNG_OK;
+    }
+    spng_ctx_free(reader);
+    return code ? codec_failed(code, error) : HEED_OK;
+}
+
+/* Over white, in place, front to back. */
+static void rgb_from_rgba(uint8_t *pixels, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const uint8_t *const rgba = pixels + 4 * i;
+        const unsigned alpha = rgba[3], white = 255 * (255 - alpha) + 127;
+        const unsigned r = rgba[0], g = rgba[1], b = rgba[2];
+        uint8_t *const rgb = pixels + 3 * i;
+        rgb[0] = (uint8_t)((r * alpha + white) / 255);
+        rgb[1] = (uint8_t)((g * alpha + white) / 255);
+        rgb[2] = (uint8_t)((b * alpha + white) / 255);
+    }
+}
+
+enum heed_status heed_png_decode(const uint8_t *bytes, size_t size, uint32_t width, uint32_t height, uint8_t *pixels,
+                                 struct heed_error *error)
+{
+    spng_ctx *reader;
+    struct spng_ihdr header;
+    struct spng_trns transparent;
+    bool alpha = false;
+    int code = reader_open(&reader, bytes, size, &header);
+    if (!code) {
+        assert(header.width == width);
+        assert(header.height == height);
+        alpha = header.color_type & SPNG_COLOR_TYPE_GRAYSCALE_ALPHA;
+        if (!alpha) {
+            code = spng_get_trns(reader, &transparent);
+            alpha = code == SPNG_OK;
+            code = code == SPNG_ECHUNKAVAIL ? SPNG_OK : code;
+        }
+    }
+    if (!code)
+        code = spng_decode_image(reader, pixels, (size_t)width * height * (alpha ? 4 : 3),
+                                 alpha ? SPNG_FMT_RGBA8 : SPNG_FMT_RGB8, SPNG_DECODE_TRNS);
+    if (!code)
+        code = spng_decode_chunks(reader); /* what follows the pixels, to the end marker */
+    spng_ctx_free(reader);
+    if (code)
+        return codec_failed(code, error);
+    if (alpha)
+        rgb_from_rgba(pixels, (size_t)width * height);
+    return HEED_OK;
+}
+
+enum heed_status heed_png_encode(const uint8_t *rows, uint32_t width, uint32_t height, enum heed_png_kind kind,
+                                 uint8_t **bytes, size_t *size, struct heed_error *error)
+{
+    const bool bits = kind == HEED_PNG_BITS;
+    const size_t row_bytes = bits ? ((size_t)width + 7) / 8 : (size_t)width * 3;
+    struct spng_ihdr header = {
+        .width = width,
+        .height = height,
+        .bit_depth = bits ? 1 : 8,
+        .color_type = bits ? SPNG_COLOR_TYPE_GRAYSCALE : SPNG_COLOR_TYPE_TRUECOLOR,
+    };
+    spng_ctx *const writer = spng_ctx_new(SPNG_CTX_ENCODER);
+    if (!writer)
+        return heed_fail(error, HEED_NO_MEMORY, "PNG encoder");
+    int code = spng_set_option(writer, SPNG_ENCODE_TO_BUFFER, 1);
+    if (!code && !bits)
+        code = spng_set_option(writer, SPNG_IMG_COMPRESSION_LEVEL,
+                               2); /* a photo hardly shrinks with more, and takes long */
+    if (!code)
+        code = spng_set_ihdr(writer, &header);
+    if (!code)
+        code = spng_encode_image(writer, rows, row_bytes * height, SPNG_FMT_PNG, SPNG_ENCODE_FINALIZE);
+    if (!code) {
+        *bytes = spng_get_png_buffer(writer, size, &code);
+        if (!*bytes && !code)
+            code = SPNG_EMEM;
+    }
+    spng_ctx_free(writer);
+    return code ? codec_failed(code, error) : HEED_OK;
+}

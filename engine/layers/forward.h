@@ -41,4 +41,19 @@ bool heed_forward_computes(struct heed_forward *forward);
 /* A dense tensor from the pass's arena. */
 struct heed_tensor heed_forward_tensor(struct heed_forward *forward, size_t n, size_t h, size_t w, size_t c);
 
+/* Room for each lane to work in, from the pass's arena. */
+struct heed_scratch {
+    float *data;
+    size_t lane_floats;
+};
+struct heed_scratch heed_forward_scratch(struct heed_forward *forward, size_t floats);
+static inline float *heed_scratch_lane(const struct heed_scratch *scratch, unsigned lane)
+{
+    return scratch->data + lane * scratch->lane_floats;
+}
+
+/* Runs a layer's tiles on the crew and notes the time in the profile. `arg` is the layer's own. */
+void heed_forward_run(struct heed_forward *forward, const char *name, uint64_t multiply_adds, heed_tile_fn *fn, void *arg,
+                      size_t tiles);
+
 #endif

@@ -3,23 +3,11 @@
 #ifndef HEED_MODELS_SPEC_H
 #define HEED_MODELS_SPEC_H
 
+#include "attention/attention.h"
 #include "heed.h"
 
 #define HEED_ATTENTION_MAX 16
 #define HEED_STAGES_MAX 4
-
-enum heed_attention_type { HEED_ATTENTION_EFFICIENT, HEED_ATTENTION_DOT_PRODUCT };
-enum heed_normalization { HEED_NORMALIZATION_SOFTMAX, HEED_NORMALIZATION_SCALING };
-
-/* One attention module, standing after the place of this name ("res3", "fpn1", "stage4", "pan8", "mask"): its output replaces the
- * feature that later layers read. Its tensors are named "attention.<after>.<part>". */
-struct heed_attention_spec {
-    char after[16];
-    enum heed_attention_type type;
-    enum heed_normalization normalization;
-    float scale; /* HEED_NORMALIZATION_SCALING: the one factor of K V^T Q; 0 means 1 / positions */
-    size_t key_channels, value_channels, heads;
-};
 
 enum heed_resize_rule {
     HEED_RESIZE_FIT,       /* the long side becomes long_side */

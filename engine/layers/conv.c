@@ -1,0 +1,123 @@
+#include "layers/conv.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "layers/conv_read.h"
+#include "layers/shuffle.h"
+#include "layers/tiles.h"
+
+void heed_conv_load(struct heed_loader *loader, struct heed_conv *conv, const char *name, struct heed_conv_shape shape)
+{
+    const struct heed_kernels *const kernels = loader->kernels;
+    const size_t k = shape.kernel * shape.kernel * shape.in;
+    *conv = (struct heed_conv){.name = name, .shape = shape};
+    float *const weights = heed_conv_read(loader, name, &shape, 4,
+                                          (size_t[]){shape.out, shape.in, shape.kernel, shape.kernel}, &conv->bias);
+    if (weights)
+        conv->weights = heed_loader_floats(loader, kernels->gemm_packed_floats(shape.out, k));
+    if (conv->weights)
+        kernels->gemm_pack(conv->weights, weights, k, 1, shape.out, k);
+    free(weights);
+}
+
+/* One run: the images' output pixels, cut into tiles. A 1x1 of step 1 has no need to know where images end. */
+struct run {
+    const struct heed_kernels *kernels;
+    const struct heed_conv *conv;
+    const struct heed_tensor *x, *y, *residual, *first;
+    struct heed_window window;
+    struct heed_scratch columns, sums; /* a tile's matrix; its result before the shuffle */
+    bool direct;
+    size_t images, pixels, tile_pixels, tiles;
+};
+
+static void conv_tile(void *arg, size_t index, unsigned lane)
+{
+    const struct run *const run = arg;
+    const struct heed_conv_shape *const shape = &run->conv->shape;
+    const size_t image = index / run->tiles, begin = index % run->tiles * run->tile_pixels;
+    const size_t left = run->pixels - begin, count = left < run->tile_pixels ? left : run->tile_pixels;
+    const size_t pixel = image * run->pixels + begin;
+
+    const size_t k = shape->kernel * shape->kernel * shape->in;
+    const float *a = run->x->data + pixel * run->x->stride;
+    size_t a_stride = run->x->stride;
+    if (!run->direct) {
+        float *const columns = heed_scratch_lane(&run->columns, lane);
+        run->kernels->im2col(columns, heed_tensor_at(run->x, image, 0, 0), &run->window, begin, count);
+        a = columns;
+        a_stride = k;
+    }
+
+    const struct heed_tensor *const residual = run->residual;
+    const struct heed_epilogue epilogue = {.bias = run->conv->bias,
+                                           .residual = residual ? residual->data + pixel * residual->stride : NULL,
+                                           .residual_stride = residual ? residual->stride : 0,
+                                           .activation = shape->activation,
+                                           .slope = shape->slope};
+    float *const y = run->y->data + pixel * run->y->stride;
+    if (!run->first) {
+        run->kernels->gemm(y, run->y->stride, a, a_stride, run->conv->weights, count, shape->out, k, &epilogue);
+        return;
+    }
+    float *const sums = heed_scratch_lane(&run->sums, lane);
+    run->kernels->gemm(sums, shape->out, a, a_stride, run->conv->weights, count, shape->out, k, &epilogue);
+    const float *const first = run->first->data + pixel * run->first->stride;
+    heed_shuffle_pixels(y, run->y->stride, first, run->first->stride, sums, shape->out, count, shape->out);
+}
+
+static void conv_run(struct heed_forward *forward, struct run *run)
+{
+    const struct heed_conv_shape *const shape = &run->conv->shape;
+    const struct heed_tensor *const x = run->x, *const y = run->y;
+    assert(x->c == shape->in);
+    assert(y->n == x->n);
+    assert(y->h == heed_conv_side(shape, x->h) && y->w == heed_conv_side(shape, x->w));
+
+    run->kernels = forward->kernels;
+    run->direct = shape->kernel == 1 && shape->step == 1 && shape->pad == 0;
+    run->images = run->direct ? 1 : x->n;
+    run->pixels = run->direct ? heed_tensor_pixels(x) : y->h * y->w;
+    const size_t k = shape->kernel * shape->kernel * shape->in;
+    run->tile_pixels = heed_tile_items(run->pixels, k + shape->out, 48);
+    run->tiles = heed_ceil_div(run->pixels, run->tile_pixels);
+    run->window = (struct heed_window){.h = x->h, .w = x->w, .c = x->c, .stride = x->stride,
+                                       .out_h = y->h, .out_w = y->w, .kernel_h = shape->kernel, .kernel_w = shape->kernel,
+                                       .step = shape->step, .pad = shape->pad, .dilation = 1};
+
+    const size_t mark = heed_arena_mark(forward->arena);
+    if (!run->direct)
+        run->columns = heed_forward_scratch(forward, run->tile_pixels * k);
+    if (run->first)
+        run->sums = heed_forward_scratch(forward, run->tile_pixels * shape->out);
+    if (heed_forward_computes(forward))
+        heed_forward_run(forward, run->conv->name, (uint64_t)heed_tensor_pixels(y) * k * shape->out, conv_tile, run,
+                         run->images * run->tiles);
+    heed_arena_release(forward->arena, mark);
+}
+
+void heed_conv_into(struct heed_forward *forward, const struct heed_conv *conv, const struct heed_tensor *x,
+                    const struct heed_tensor *residual, const struct heed_tensor *y)
+{
+    assert(y->c == conv->shape.out);
+    assert(!residual || (residual->c == y->c && heed_tensor_pixels(residual) == heed_tensor_pixels(y)));
+    conv_run(forward, &(struct run){.conv = conv, .x = x, .residual = residual, .y = y});
+}
+
+void heed_conv_shuffled_into(struct heed_forward *forward, const struct heed_conv *conv, const struct heed_tensor *x,
+                             const struct heed_tensor *first, const struct heed_tensor *y)
+{
+    assert(first->c == conv->shape.out && y->c == 2 * conv->shape.out);
+    assert(heed_tensor_pixels(first) == heed_tensor_pixels(y));
+    conv_run(forward, &(struct run){.conv = conv, .x = x, .first = first, .y = y});
+}
+
+struct heed_tensor heed_conv(struct heed_forward *forward, const struct heed_conv *conv, const struct heed_tensor *x)
+{
+    const struct heed_conv_shape *const shape = &conv->shape;
+    const struct heed_tensor y = heed_forward_tensor(forward, x->n, heed_conv_side(shape, x->h),
+                                                     heed_conv_side(shape, x->w), shape->out);
+    heed_conv_into(forward, conv, x, NULL, &y);
+    return y;
+}

@@ -17,6 +17,9 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 BUILD = os.environ.get("HEED_BUILD_DIR", os.path.join(ROOT, "build", "release"))
 BINARY = os.path.join(BUILD, "heed")
 
+# A build with sanitizers is many times slower: where a test is not about time, there is time.
+PATIENT = {"timeout_ms": 120000, "drain_ms": 120000}
+
 READY_SECONDS_MAX = 60
 STOP_SECONDS_MAX = 60
 
@@ -44,7 +47,7 @@ class Server:
         self.folder = str(folder)
         path = os.path.join(self.folder, "heed.json")
         with open(path, "w") as file:
-            json.dump({"port": self.port, **config}, file)
+            json.dump({"address": "127.0.0.1", "port": self.port, **PATIENT, **config}, file)
         self.log_path = os.path.join(self.folder, "log")
         with open(self.log_path, "w") as log:
             self.process = subprocess.Popen([BINARY, "serve", "--config", path], stdin=subprocess.DEVNULL, stdout=log, stderr=log)

@@ -2,7 +2,7 @@
 
 import time
 
-from heed import assert_problem
+from heed import assert_problem, multipart
 from pictures import blank, encode, photo, picture, slow_photo, with_size
 
 CAT = photo("chelsea.jpg")
@@ -60,6 +60,19 @@ def test_photo_of_many_scans_is_refused_by_its_scans(serve):
 
 def test_largest_photo_of_the_default_limits_is_served(server):
     assert server.detect(slow_photo()).status == 200
+
+
+def test_more_photos_in_a_form_than_allowed_are_refused(serve):
+    form, content_type = multipart([("image", CAT, "cat.jpg")] * 3)
+    assert_problem(serve(images_max=2).detect(form, headers={"Content-Type": content_type}), 413, "2")
+
+
+def test_more_connections_than_allowed_do_not_stop_the_others(serve):
+    server = serve(connections_max=20)
+    held = [server.connect() for _ in range(40)]
+    for connection in held:
+        connection.close()
+    assert server.detect(CAT).status == 200
 
 
 def test_long_header_is_431(server):

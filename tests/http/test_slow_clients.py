@@ -13,7 +13,7 @@ HEAD = b"POST /v1/detect HTTP/1.1\r\nHost: heed\r\nContent-Length: %d\r\n\r\n" %
 
 @pytest.fixture
 def hasty(serve):
-    return serve(receive_timeout_ms=1000)
+    return serve(header_timeout_ms=1000, body_timeout_ms=1000, idle_timeout_ms=1000)
 
 
 @pytest.mark.parametrize("sent", [HEAD, HEAD + CAT[:1000]], ids=["no body", "half a body"])

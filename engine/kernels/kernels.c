@@ -4,9 +4,26 @@
 
 #include "heed.h"
 
+#if defined(__x86_64__)
+static void use_avx2(struct heed_kernels *kernels)
+{
+    kernels->level |= HEED_CPU_AVX2;
+    kernels->gemm = heed_gemm_avx2;
+    kernels->gemm_packed_floats = heed_gemm_packed_floats_avx2;
+    kernels->gemm_pack = heed_gemm_pack_avx2;
+}
+
+static void use_avx512(struct heed_kernels *kernels)
+{
+    kernels->level |= HEED_CPU_AVX512;
+    kernels->gemm = heed_gemm_avx512;
+    kernels->gemm_packed_floats = heed_gemm_packed_floats_avx512;
+    kernels->gemm_pack = heed_gemm_pack_avx512;
+}
+#endif
+
 void heed_kernels_init(struct heed_kernels *kernels, unsigned cpu)
 {
-    (void)cpu;
     *kernels = (struct heed_kernels){
         .level = HEED_CPU_REF,
         .gemm = heed_gemm_ref,
@@ -25,4 +42,10 @@ void heed_kernels_init(struct heed_kernels *kernels, unsigned cpu)
         .add = heed_add_ref,
         .sigmoid = heed_sigmoid_ref,
     };
+#if defined(__x86_64__)
+    if (cpu & HEED_CPU_AVX2)
+        use_avx2(kernels);
+    if (cpu & HEED_CPU_AVX512)
+        use_avx512(kernels);
+#endif
 }

@@ -25,32 +25,35 @@ struct heed_epilogue {
 
 /* C (m, n) = epilogue(A (m, k) * B (n, k)^T): rows of A and C are c_stride, a_stride apart; B was packed by the
  * same table. Any m, n, k >= 1. C may not overlap A. */
-typedef void heed_gemm_fn(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b_packed,
-                          size_t m, size_t n, size_t k, const struct heed_epilogue *epilogue);
+typedef void heed_gemm_fn(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b_packed, size_t m,
+                          size_t n, size_t k, const struct heed_epilogue *epilogue);
 /* Floats that B (n, k) takes when packed, and the packing; b[j * row_stride + p * column_stride] is row j, column p. */
 typedef size_t heed_gemm_packed_floats_fn(size_t n, size_t k);
-typedef void heed_gemm_pack_fn(float *packed, const float *b, size_t row_stride, size_t column_stride, size_t n, size_t k);
+typedef void heed_gemm_pack_fn(float *packed, const float *b, size_t row_stride, size_t column_stride, size_t n,
+                               size_t k);
 
 /* C (m, n) += A (rows, m)^T * B (rows, n): the sum over rows goes in row order. */
-typedef void heed_gemm_tn_fn(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, size_t b_stride,
-                             size_t m, size_t n, size_t rows);
+typedef void heed_gemm_tn_fn(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b,
+                             size_t b_stride, size_t m, size_t n, size_t rows);
 
 /* Rows of an im2col matrix (pixels, kh*kw*c) with taps row-major and channels last, for the output pixels [first,
  * first + count) of one image, counted row-major over (out_h, out_w). Outside the image is zero. */
 struct heed_window {
-    size_t h, w, c, stride;                      /* input: floats between pixels is stride */
+    size_t h, w, c, stride; /* input: floats between pixels is stride */
     size_t out_h, out_w;
     size_t kernel_h, kernel_w, step, pad, dilation;
 };
-typedef void heed_im2col_fn(float *columns, const float *x, const struct heed_window *window, size_t first, size_t count);
+typedef void heed_im2col_fn(float *columns, const float *x, const struct heed_window *window, size_t first,
+                            size_t count);
 
-/* Depthwise convolution of output rows [row, row + rows): weights (kh*kw, c), bias (c) or NULL; activation as in the epilogue
- * (residual unused). y's pixels are y_stride apart. */
+/* Depthwise convolution of output rows [row, row + rows): weights (kh*kw, c), bias (c) or NULL; activation as in the
+ * epilogue (residual unused). y's pixels are y_stride apart. */
 typedef void heed_depthwise_fn(float *y, size_t y_stride, const float *x, const struct heed_window *window,
                                const float *weights, const struct heed_epilogue *epilogue, size_t row, size_t rows);
 
 /* Largest value of each window for output rows [row, row + rows); outside the image does not count. */
-typedef void heed_max_pool_fn(float *y, size_t y_stride, const float *x, const struct heed_window *window, size_t row, size_t rows);
+typedef void heed_max_pool_fn(float *y, size_t y_stride, const float *x, const struct heed_window *window, size_t row,
+                              size_t rows);
 
 /* Bilinear resize, align_corners false, of (h, w, c) to (out_h, out_w, c), output rows [row, row + rows):
  * src = max(0, (dst + 0.5) * h / out_h - 0.5). y = sample, or y += sample where add is set. */

@@ -20,4 +20,12 @@ heed_column_exp_fn heed_column_exp_ref;
 heed_add_fn heed_add_ref;
 heed_sigmoid_fn heed_sigmoid_ref;
 
+heed_gemm_fn heed_gemm_avx2;
+heed_gemm_packed_floats_fn heed_gemm_packed_floats_avx2;
+heed_gemm_pack_fn heed_gemm_pack_avx2;
+
+heed_gemm_fn heed_gemm_avx512;
+heed_gemm_packed_floats_fn heed_gemm_packed_floats_avx512;
+heed_gemm_pack_fn heed_gemm_pack_avx512;
+
 #endif

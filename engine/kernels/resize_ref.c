@@ -13,8 +13,8 @@ static struct sample sample_at(size_t dst, size_t size, size_t out_size)
     const float src = scale * ((float)dst + 0.5f) - 0.5f;
     const size_t low = src > 0 ? (size_t)src : 0;
     if (low + 1 >= size)
-        return (struct sample){.low = size - 1, .high = size - 1, .part = 0};
-    return (struct sample){.low = low, .high = low + 1, .part = src > 0 ? src - (float)low : 0};
+        return (struct sample){ .low = size - 1, .high = size - 1, .part = 0 };
+    return (struct sample){ .low = low, .high = low + 1, .part = src > 0 ? src - (float)low : 0 };
 }
 
 void heed_bilinear_ref(float *y, const float *x, const struct heed_resize *resize, size_t row, size_t rows)

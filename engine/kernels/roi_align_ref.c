@@ -13,13 +13,13 @@ struct sample {
 static struct sample sample_at(float position, size_t size)
 {
     if (!(position >= -1 && position <= (float)size))
-        return (struct sample){0};
+        return (struct sample){ 0 };
     const float clamped = position > 0 ? position : 0;
     const size_t low = (size_t)clamped;
     if (low + 1 >= size)
-        return (struct sample){.low = size - 1, .high = size - 1, .low_weight = 1};
+        return (struct sample){ .low = size - 1, .high = size - 1, .low_weight = 1 };
     const float part = clamped - (float)low;
-    return (struct sample){.low = low, .high = low + 1, .low_weight = 1 - part, .high_weight = part};
+    return (struct sample){ .low = low, .high = low + 1, .low_weight = 1 - part, .high_weight = part };
 }
 
 static void add_sample(float *y, const float *x, size_t w, size_t c, size_t stride, struct sample sy, struct sample sx)

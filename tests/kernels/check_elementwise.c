@@ -5,21 +5,21 @@
 
 void check_elementwise(const struct check *c)
 {
-    static const float odd_ones[] = {0, NAN, INFINITY, -INFINITY, 1e30f, -1e30f, 88.8f, -88.8f};
+    static const float odd_ones[] = { 0, NAN, INFINITY, -INFINITY, 1e30f, -1e30f, 88.8f, -88.8f };
     for (size_t n = 1; n <= 131; n++) {
         struct check_pair y;
         float *const x = check_floats(n, -4, 4);
         check_pair_init(&y, n, -4, 4);
         c->ref->add(y.ref, x, n);
         c->new->add(y.new, x, n);
-        check_same(c, &y, (struct check_tolerance){0}, "add n=%zu", n);
+        check_same(c, &y, (struct check_tolerance){ 0 }, "add n=%zu", n);
         check_free(x, n);
 
         check_pair_init(&y, n, -100, 100);
         y.ref[n / 2] = y.new[n / 2] = odd_ones[n % 8];
         c->ref->sigmoid(y.ref, n);
         c->new->sigmoid(y.new, n);
-        check_same(c, &y, (struct check_tolerance){.absolute = 1e-37f, .relative = 8 * FLT_EPSILON}, "sigmoid n=%zu",
+        check_same(c, &y, (struct check_tolerance){ .absolute = 1e-37f, .relative = 8 * FLT_EPSILON }, "sigmoid n=%zu",
                    n);
     }
 }
@@ -43,7 +43,7 @@ static void call_sigmoid(const struct heed_kernels *kernels, void *arg)
 
 void bench_elementwise(const struct check *c)
 {
-    struct bench_elementwise b = {.n = 80 * 676};
+    struct bench_elementwise b = { .n = 80 * 676 };
     b.y = check_floats(b.n, 0, 1e-6f);
     b.x = check_floats(b.n, 0, 1e-6f);
     check_time(c, "add 54080", call_add, &b, 0);

@@ -7,7 +7,7 @@
 /* Sums of k products of numbers in [-1, 1], in any order: rounding grows like k at the worst. */
 static struct check_tolerance sum_tolerance(size_t k)
 {
-    return (struct check_tolerance){.absolute = FLT_EPSILON * (float)(4 + k)};
+    return (struct check_tolerance){ .absolute = FLT_EPSILON * (float)(4 + k) };
 }
 
 struct shape {
@@ -75,11 +75,11 @@ void check_gemm(const struct check *c)
     size_t turn = 0;
     for (size_t n = 1; n <= 67; n++) /* every tail of columns, with many of rows and depth */
         for (size_t m = 1; m <= 31; m += 1 + check_random_below(3), turn++)
-            check_shape(c, (struct shape){m, n, 1 + check_random_below(40)}, epilogue_at(turn % 12), turn % 3,
+            check_shape(c, (struct shape){ m, n, 1 + check_random_below(40) }, epilogue_at(turn % 12), turn % 3,
                         turn % 2);
     for (size_t i = 0; i < 12; i++) { /* every epilogue, past the blocks a level may cut k and n into */
-        check_shape(c, (struct shape){61, 150, 700}, epilogue_at(i), 0, false);
-        check_shape(c, (struct shape){1, 1025, 1100}, epilogue_at(i), 5, true);
+        check_shape(c, (struct shape){ 61, 150, 700 }, epilogue_at(i), 0, false);
+        check_shape(c, (struct shape){ 1, 1025, 1100 }, epilogue_at(i), 5, true);
     }
 }
 
@@ -104,21 +104,21 @@ void bench_gemm(const struct check *c)
         const char *name;
         struct shape shape;
     } cases[] = {
-        {"gemm in L1: 96 x 64 x 64", {96, 64, 64}},
-        {"gemm res2 reduce: 4096 x 64 x 256", {4096, 64, 256}},
-        {"gemm res2 expand: 4096 x 256 x 64", {4096, 256, 64}},
-        {"gemm res4 expand: 3400 x 1024 x 256", {3400, 1024, 256}},
-        {"gemm fpn 3x3 tile: 96 x 256 x 2304", {96, 256, 2304}},
-        {"gemm box head: 96 x 1024 x 12544", {96, 1024, 12544}},
-        {"gemm heed-s 1x1: 2704 x 58 x 58", {2704, 58, 58}},
+        { "gemm in L1: 96 x 64 x 64", { 96, 64, 64 } },
+        { "gemm res2 reduce: 4096 x 64 x 256", { 4096, 64, 256 } },
+        { "gemm res2 expand: 4096 x 256 x 64", { 4096, 256, 64 } },
+        { "gemm res4 expand: 3400 x 1024 x 256", { 3400, 1024, 256 } },
+        { "gemm fpn 3x3 tile: 96 x 256 x 2304", { 96, 256, 2304 } },
+        { "gemm box head: 96 x 1024 x 12544", { 96, 1024, 12544 } },
+        { "gemm heed-s 1x1: 2704 x 58 x 58", { 2704, 58, 58 } },
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const struct shape s = cases[i].shape;
-        struct bench_gemm g = {.shape = s, .tables = {c->ref, c->new}};
+        struct bench_gemm g = { .shape = s, .tables = { c->ref, c->new } };
         g.c = check_floats(s.m * s.n, -1, 1);
         g.a = check_floats(s.m * s.k, -1, 1);
         g.b = check_floats(s.n * s.k, -1, 1);
-        g.epilogue = (struct heed_epilogue){.bias = g.b, .activation = HEED_ACT_RELU};
+        g.epilogue = (struct heed_epilogue){ .bias = g.b, .activation = HEED_ACT_RELU };
         size_t floats[2];
         for (size_t t = 0; t < 2; t++)
             g.packed[t] = packed_b(g.tables[t], g.b, s.k, 1, s.n, s.k, &floats[t]);

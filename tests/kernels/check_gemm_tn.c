@@ -10,7 +10,7 @@ static void check_shape(const struct check *c, size_t m, size_t n, size_t rows, 
     float *const a = check_floats(a_floats, -1, 1), *const b = check_floats(b_floats, -1, 1);
     c->ref->gemm_tn(y.ref, n + gap, a, m + gap, b, n + gap, m, n, rows);
     c->new->gemm_tn(y.new, n + gap, a, m + gap, b, n + gap, m, n, rows);
-    check_same(c, &y, (struct check_tolerance){.absolute = FLT_EPSILON * (float)(4 + rows)},
+    check_same(c, &y, (struct check_tolerance){ .absolute = FLT_EPSILON * (float)(4 + rows) },
                "gemm_tn m=%zu n=%zu rows=%zu gap=%zu", m, n, rows, gap);
     check_free(a, a_floats);
     check_free(b, b_floats);
@@ -39,7 +39,7 @@ static void call_tn(const struct heed_kernels *kernels, void *arg)
 
 void bench_gemm_tn(const struct check *c)
 {
-    struct bench_tn t = {.m = 128, .n = 256, .rows = 256};
+    struct bench_tn t = { .m = 128, .n = 256, .rows = 256 };
     t.y = check_floats(t.m * t.n, 0, 1);
     t.a = check_floats(t.m * t.rows, 0, 1);
     t.b = check_floats(t.n * t.rows, -1, 1);

@@ -13,7 +13,7 @@ static void check_one(const struct check *c, const char *name, resize_fn *ref, r
     check_pair_init(&y, (r.out_h * r.out_w - 1) * r.out_stride + r.c, -1, 1);
     ref(y.ref, x, &r, row, rows);
     new (y.new, x, &r, row, rows);
-    check_same(c, &y, (struct check_tolerance){.absolute = 4 * FLT_EPSILON}, "%s %zu x %zu to %zu x %zu x %zu add %d",
+    check_same(c, &y, (struct check_tolerance){ .absolute = 4 * FLT_EPSILON }, "%s %zu x %zu to %zu x %zu x %zu add %d",
                name, r.h, r.w, r.out_h, r.out_w, r.c, r.add);
     check_free(x, x_floats);
 }
@@ -58,7 +58,8 @@ static void call_nearest(const struct heed_kernels *kernels, void *arg)
 void bench_resize(const struct check *c)
 {
     struct bench_resize b = {
-        .resize = {.h = 26, .w = 26, .c = 128, .stride = 128, .out_h = 52, .out_w = 52, .out_stride = 128, .add = 1}};
+        .resize = { .h = 26, .w = 26, .c = 128, .stride = 128, .out_h = 52, .out_w = 52, .out_stride = 128, .add = 1 }
+    };
     const size_t x_floats = 26 * 26 * 128, y_floats = 52 * 52 * 128;
     b.x = check_floats(x_floats, 0, 1);
     b.y = check_floats(y_floats, 0, 1);

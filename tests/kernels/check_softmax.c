@@ -4,7 +4,7 @@
 #include <float.h>
 #include <math.h>
 
-static const struct check_tolerance tolerance = {.absolute = 1e-37f, .relative = 16 * FLT_EPSILON};
+static const struct check_tolerance tolerance = { .absolute = 1e-37f, .relative = 16 * FLT_EPSILON };
 
 static void check_rows(const struct check *c, size_t n, float range, float odd_one)
 {
@@ -35,12 +35,12 @@ static void check_columns(const struct check *c, size_t n, float range)
     c->new->column_exp(x.new, stride, sum.new, max.new, rows, n);
     check_same(c, &x, tolerance, "column_exp n=%zu rows=%zu: values", n, rows);
     check_same(c, &sum, tolerance, "column_exp n=%zu rows=%zu: sums", n, rows);
-    check_same(c, &max, (struct check_tolerance){0}, "column_max n=%zu rows=%zu", n, rows);
+    check_same(c, &max, (struct check_tolerance){ 0 }, "column_max n=%zu rows=%zu", n, rows);
 }
 
 void check_softmax(const struct check *c)
 {
-    static const float odd_ones[] = {0, NAN, INFINITY, -INFINITY, 1e30f, -1e30f, FLT_MAX, -FLT_MAX};
+    static const float odd_ones[] = { 0, NAN, INFINITY, -INFINITY, 1e30f, -1e30f, FLT_MAX, -FLT_MAX };
     for (size_t n = 1; n <= 67; n++) {
         for (size_t i = 0; i < sizeof odd_ones / sizeof odd_ones[0]; i++)
             check_rows(c, n, 1, odd_ones[i]);
@@ -77,7 +77,7 @@ static void call_column_exp(const struct heed_kernels *kernels, void *arg)
 
 void bench_softmax(const struct check *c)
 {
-    struct bench_softmax b = {.rows = 256, .n = 128};
+    struct bench_softmax b = { .rows = 256, .n = 128 };
     b.x = check_floats(b.rows * b.n, -4, 4);
     b.max = check_floats(b.n, 4, 5);
     b.sum = check_floats(b.n, 0, 1);

@@ -48,7 +48,8 @@ static void check_im2col(const struct check *c, const struct heed_window *w, con
     check_pair_init(&y, count * w->kernel_h * w->kernel_w * w->c, -1, 1);
     c->ref->im2col(y.ref, x, w, first, count);
     c->new->im2col(y.new, x, w, first, count);
-    check_same(c, &y, (struct check_tolerance){0}, "im2col %zu x %zu x %zu kernel %zu", w->h, w->w, w->c, w->kernel_h);
+    check_same(c, &y, (struct check_tolerance){ 0 }, "im2col %zu x %zu x %zu kernel %zu", w->h, w->w, w->c,
+               w->kernel_h);
 }
 
 static void check_depthwise(const struct check *c, const struct heed_window *w, const float *x)
@@ -65,7 +66,7 @@ static void check_depthwise(const struct check *c, const struct heed_window *w, 
     check_pair_init(&y, (w->out_h * w->out_w - 1) * (w->c + gap) + w->c, -1, 1);
     c->ref->depthwise(y.ref, w->c + gap, x, w, weights, &epilogue, row, rows);
     c->new->depthwise(y.new, w->c + gap, x, w, weights, &epilogue, row, rows);
-    check_same(c, &y, (struct check_tolerance){.absolute = FLT_EPSILON * (float)(4 + taps)},
+    check_same(c, &y, (struct check_tolerance){ .absolute = FLT_EPSILON * (float)(4 + taps) },
                "depthwise %zu x %zu x %zu kernel %zu step %zu pad %zu dilation %zu rows %zu..%zu", w->h, w->w, w->c,
                w->kernel_h, w->step, w->pad, w->dilation, row, row + rows);
     check_free(weights, taps * w->c);
@@ -80,7 +81,7 @@ static void check_max_pool(const struct check *c, const struct heed_window *w, c
     check_pair_init(&y, (w->out_h * w->out_w - 1) * (w->c + gap) + w->c, -1, 1);
     c->ref->max_pool(y.ref, w->c + gap, x, w, row, rows);
     c->new->max_pool(y.new, w->c + gap, x, w, row, rows);
-    check_same(c, &y, (struct check_tolerance){0}, "max_pool %zu x %zu x %zu kernel %zu step %zu pad %zu", w->h, w->w,
+    check_same(c, &y, (struct check_tolerance){ 0 }, "max_pool %zu x %zu x %zu kernel %zu step %zu pad %zu", w->h, w->w,
                w->c, w->kernel_h, w->step, w->pad);
 }
 
@@ -112,8 +113,8 @@ static void call_im2col(const struct heed_kernels *kernels, void *arg)
 static void call_depthwise(const struct heed_kernels *kernels, void *arg)
 {
     const struct bench_window *const b = arg;
-    kernels->depthwise(b->y, b->window.c, b->x, &b->window, b->weights, &(struct heed_epilogue){.bias = b->weights}, 0,
-                       b->window.out_h);
+    kernels->depthwise(b->y, b->window.c, b->x, &b->window, b->weights, &(struct heed_epilogue){ .bias = b->weights },
+                       0, b->window.out_h);
 }
 
 static void call_max_pool(const struct heed_kernels *kernels, void *arg)
@@ -125,7 +126,7 @@ static void call_max_pool(const struct heed_kernels *kernels, void *arg)
 static void bench_one(const struct check *c, const char *name, check_call_fn *call, struct heed_window w, bool columns)
 {
     const size_t taps = w.kernel_h * w.kernel_w, out = w.out_h * w.out_w * w.c * (columns ? taps : 1);
-    struct bench_window b = {.window = w};
+    struct bench_window b = { .window = w };
     b.y = check_floats(out, 0, 1);
     b.x = check_floats(input_floats(&w), -1, 1);
     b.weights = check_floats(taps * w.c, -1, 1);

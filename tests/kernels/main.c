@@ -1,4 +1,4 @@
-/* Every CPU level this machine has against plain C; `test_kernels --bench [KERNEL]` times both instead. */
+/* Every CPU level this machine has against plain C; `test_kernels --bench [KERNEL [LEVEL]]` times both instead. */
 #include "check.h"
 
 #include "heed.h"
@@ -10,14 +10,14 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
-static const unsigned levels[] = {HEED_CPU_BLAS, HEED_CPU_AVX2, HEED_CPU_AVX512};
+static const unsigned levels[] = { HEED_CPU_BLAS, HEED_CPU_AVX2, HEED_CPU_AVX512 };
 #define LEVEL_COUNT (sizeof levels / sizeof levels[0])
 
 static const struct {
     const char *name;
     void (*check)(const struct check *c), (*bench)(const struct check *c);
 } kernels[] = {
-#define X(name) {#name, check_##name, bench_##name},
+#define X(name) { #name, check_##name, bench_##name },
     CHECK_LIST(X)
 #undef X
 };
@@ -37,7 +37,7 @@ static bool state_init(struct state *state, size_t level, size_t kernel)
         return false;
     heed_kernels_init(&state->ref, HEED_CPU_REF);
     heed_kernels_init(&state->new, cpu);
-    state->check = (struct check){&state->ref, &state->new, heed_cpu_level_name(cpu)};
+    state->check = (struct check){ &state->ref, &state->new, heed_cpu_level_name(cpu) };
     state->run = kernels[kernel].check;
     return true;
 }
@@ -48,12 +48,17 @@ static void run_check(void **arg)
     state->run(&state->check);
 }
 
-static void bench(const char *only)
+static bool asked_for(const char *wanted, const char *name)
+{
+    return !wanted || strcmp(wanted, name) == 0;
+}
+
+static void bench(const char *kernel, const char *level)
 {
     for (size_t k = 0; k < KERNEL_COUNT; k++) {
         for (size_t l = 0; l < LEVEL_COUNT; l++) {
             struct state state;
-            if ((!only || strcmp(only, kernels[k].name) == 0) && state_init(&state, l, k))
+            if (asked_for(kernel, kernels[k].name) && state_init(&state, l, k) && asked_for(level, state.check.level))
                 kernels[k].bench(&state.check);
         }
     }
@@ -62,7 +67,7 @@ static void bench(const char *only)
 int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "--bench") == 0) {
-        bench(argc > 2 ? argv[2] : NULL);
+        bench(argc > 2 ? argv[2] : NULL, argc > 3 ? argv[3] : NULL);
         return 0;
     }
     static struct state states[LEVEL_COUNT * KERNEL_COUNT];
@@ -75,7 +80,7 @@ int main(int argc, char **argv)
                 continue;
             snprintf(names[count], sizeof names[count], "%s answers to plain C in %s", states[count].check.level,
                      kernels[k].name);
-            tests[count] = (struct CMUnitTest){names[count], run_check, NULL, NULL, &states[count]};
+            tests[count] = (struct CMUnitTest){ names[count], run_check, NULL, NULL, &states[count] };
             count++;
         }
     }

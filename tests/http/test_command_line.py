@@ -1,0 +1,138 @@
+"""The binary as an operator meets it: commands, configuration from three places, exit statuses that scripts can use."""
+
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+
+import pytest
+from PIL import Image
+
+from heed import BINARY, ROOT, Server, free_port
+from pictures import FOLDER, photo
+
+CAT = os.path.join(FOLDER, "chelsea.jpg")
+
+
+def heed(*arguments, **environment):
+    return subprocess.run([BINARY, *arguments], capture_output=True, text=True, timeout=120, env={**os.environ, **environment})
+
+
+def test_help_names_the_commands():
+    result = heed("--help")
+    assert result.returncode == 0
+    for command in ("serve", "detect", "models", "bench", "healthcheck"):
+        assert command in result.stdout
+
+
+@pytest.mark.parametrize("command", ["serve", "detect", "models", "bench", "healthcheck"])
+def test_every_command_has_help_and_refuses_what_it_does_not_know(command):
+    assert heed(command, "--help").returncode == 0
+    result = heed(command, "--no-such-flag")
+    assert result.returncode == 2 and "--no-such-flag" in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["dance"]])
+def test_no_or_no_known_command_is_2_and_says_which_there_are(arguments):
+    result = heed(*arguments)
+    assert result.returncode == 2 and "serve" in result.stderr
+
+
+def test_detect_says_what_the_server_says(server):
+    result = heed("detect", CAT, "--format", "json")
+    assert result.returncode == 0, result.stderr
+    answer = json.loads(result.stdout)
+    answer = answer[0] if isinstance(answer, list) else answer
+    assert answer["detections"] == server.detect(photo("chelsea.jpg")).json()["detections"]
+
+
+def test_detect_table_and_coco():
+    assert "cat" in heed("detect", CAT, "--format", "table").stdout
+    rows = json.loads(heed("detect", CAT, "--format", "coco").stdout)
+    assert rows[0]["category_id"] == 17 and len(rows[0]["bbox"]) == 4
+
+
+def test_detect_draws(tmp_path):
+    out = tmp_path / "out.jpg"
+    assert heed("detect", CAT, "--draw", str(out)).returncode == 0
+    assert Image.open(io.BytesIO(out.read_bytes())).size == (451, 300)
+
+
+@pytest.mark.parametrize("path", ["/no/such/photo.jpg", "/dev/null", os.path.join(ROOT, "CMakeLists.txt")])
+def test_detect_of_what_is_no_photo_is_1_and_names_it(path):
+    result = heed("detect", path)
+    assert result.returncode == 1 and path in result.stderr
+
+
+def test_models_lists_the_built_in_one():
+    result = heed("models")
+    assert result.returncode == 0 and "heed" in result.stdout
+
+
+def test_healthcheck_tells_a_running_server_from_none(server):
+    assert heed("healthcheck", "--port", str(server.port)).returncode == 0
+    assert heed("healthcheck", HEED_PORT=str(server.port)).returncode == 0
+    assert heed("healthcheck", "--port", str(free_port())).returncode == 1
+
+
+def test_healthcheck_does_not_wait_for_ever_for_a_deaf_server():
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen()
+        assert heed("healthcheck", "--port", str(deaf.getsockname()[1])).returncode == 1
+
+
+def test_serve_on_a_taken_port_is_1_and_names_it(server):
+    result = heed("serve", "--port", str(server.port), "--address", "127.0.0.1")
+    assert result.returncode == 1 and str(server.port) in result.stderr
+
+
+@pytest.mark.parametrize("arguments, named", [
+    (["--port", "many"], "--port"), (["--port", "70000"], "65535"), (["--queue-slots", "0"], "--queue-slots"),
+    (["--no-such-option", "1"], "--no-such-option"), (["--port"], "--port"), (["--config", "/no/such/file"], "/no/such/file")])
+def test_serve_refuses_a_bad_option_by_name(arguments, named):
+    result = heed("serve", *arguments)
+    assert result.returncode == 2 and named in result.stderr, result.stderr
+
+
+@pytest.mark.parametrize("text, named", [("{", "heed.json"), ('{"port": "x"}', "port"), ('{"prot": 1}', "prot"), ("[]", "object"),
+                                         ('{"port": 1, "port": 2}', "heed.json")])
+def test_serve_refuses_a_bad_configuration_file_by_name(tmp_path, text, named):
+    path = tmp_path / "heed.json"
+    path.write_text(text)
+    result = heed("serve", "--config", str(path))
+    assert result.returncode == 2 and named in result.stderr, result.stderr
+
+
+def test_flag_beats_environment_beats_file(tmp_path):
+    by_flag, by_variable = free_port(), free_port()
+    path = tmp_path / "heed.json"
+    path.write_text(json.dumps({"port": 1, "address": "127.0.0.1"}))
+
+    def serves_on(port, *flags, **environment):
+        with subprocess.Popen([BINARY, "serve", "--config", str(path), *flags], env={**os.environ, **environment},
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            server = object.__new__(Server)
+            server.port, server.process, server.log_path = port, process, os.devnull
+            server.wait_ready()
+            process.send_signal(signal.SIGTERM)
+            return process.wait(30) == 0
+
+    assert serves_on(by_variable, HEED_PORT=str(by_variable))
+    assert serves_on(by_flag, "--port", str(by_flag), HEED_PORT=str(by_variable))
+
+
+def test_serve_refuses_a_model_that_is_not_there_by_name():
+    result = heed("serve", "--models", "/no/such/model.json", "--port", str(free_port()))
+    assert result.returncode == 1 and "/no/such/model.json" in result.stderr
+
+
+def test_log_as_json_is_one_object_a_line(serve):
+    server = serve(log_format="json")
+    server.detect(photo("chelsea.jpg"))
+    server.detect(b"hello")
+    server.stop()
+    lines = [json.loads(line) for line in server.log().splitlines()]
+    assert len(lines) >= 3 and all(isinstance(line, dict) for line in lines)

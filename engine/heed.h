@@ -250,6 +250,19 @@ HEED_API void heed_result_deinit(struct heed_result *result);
 /* The photo of the context's last heed_detect, for drawing on; valid until the context's next call. */
 HEED_API struct heed_image heed_context_image(struct heed_context *context);
 
+/* Where the time of a pass goes, layer by layer. */
+struct heed_profile_entry {
+    const char *name; /* the layer's; lives as long as the model */
+    uint64_t ns, multiply_adds, calls;
+};
+struct heed_profile {
+    struct heed_profile_entry *entries;
+    size_t count, capacity; /* layers beyond the capacity are not noted */
+};
+
+/* From now on the context's passes add their layers to *profile, which stays the caller's; NULL ends it. */
+HEED_API void heed_context_profile(struct heed_context *context, struct heed_profile *profile);
+
 /* Draws boxes, labels with scores and masks on the photo. */
 HEED_CHECKED HEED_API enum heed_status heed_draw(struct heed_image *image, const struct heed_result *result,
                                                  const struct heed_model *model, struct heed_error *error);

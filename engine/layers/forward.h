@@ -13,16 +13,6 @@
 #include "kernels/kernels.h"
 #include "tensor/tensor.h"
 
-/* Per-layer times for `heed bench`; NULL in a forward that is not profiled. */
-struct heed_profile_entry {
-    const char *name; /* the layer's, lives as long as the model */
-    uint64_t ns, multiply_adds, calls;
-};
-struct heed_profile {
-    struct heed_profile_entry *entries;
-    size_t count, capacity;
-};
-
 struct heed_forward {
     const struct heed_kernels *kernels;
     struct heed_crew *crew; /* NULL while planning */
@@ -31,7 +21,7 @@ struct heed_forward {
     const atomic_bool *cancel;
     uint64_t deadline_ns;
     enum heed_status status; /* HEED_OK, HEED_CANCELLED or HEED_DEADLINE; sticky */
-    struct heed_profile *profile;
+    struct heed_profile *profile; /* NULL: not profiled */
 };
 
 /* Asked by every layer after its allocations and before its work: false while planning, once stopped, or when the cancel flag or

@@ -2,8 +2,6 @@
 
 #include <assert.h>
 
-#include "base/error.h"
-
 static const struct heed_attention_kind *const kinds[] = {
     [HEED_ATTENTION_EFFICIENT] = &heed_attention_efficient,
     [HEED_ATTENTION_DOT_PRODUCT] = &heed_attention_dot_product,
@@ -12,14 +10,7 @@ static const struct heed_attention_kind *const kinds[] = {
 const struct heed_attention *heed_attention_load(struct heed_loader *loader, const struct heed_attention_spec *spec,
                                                  size_t channels)
 {
-    if (loader->status != HEED_OK)
-        return NULL;
-    if (spec->heads == 0 || spec->key_channels % spec->heads != 0 || spec->value_channels % spec->heads != 0) {
-        loader->status = heed_fail(loader->error, HEED_BAD_MODEL,
-                                   "attention after %s: %zu heads do not divide %zu key and %zu value channels",
-                                   spec->after, spec->heads, spec->key_channels, spec->value_channels);
-        return NULL;
-    }
+    assert(spec->heads > 0 && spec->key_channels % spec->heads == 0 && spec->value_channels % spec->heads == 0);
     struct heed_attention *const attention = heed_loader_bytes(loader, sizeof *attention);
     if (!attention)
         return NULL;

@@ -1,0 +1,109 @@
+#include "models/gfl.h"
+
+#include <math.h>
+
+#define LEAKY .activation = HEED_ACT_LEAKY, .slope = 0.1f
+
+void heed_gfl_load(struct heed_loader *loader, struct heed_gfl *head, const struct heed_spec *spec, size_t stride)
+{
+    const size_t c = spec->neck_channels, outputs = spec->classes + 4 * spec->bins;
+    const struct heed_conv_shape depthwise = {.in = c, .out = c, .kernel = 3, .step = 1, .pad = 1, LEAKY};
+    const struct heed_conv_shape pointwise = {.in = c, .out = c, .kernel = 1, .step = 1, LEAKY};
+    heed_depthwise_load(loader, &head->dw1, heed_loader_name(loader, "head%zu.dw1", stride), depthwise);
+    heed_conv_load(loader, &head->pw1, heed_loader_name(loader, "head%zu.pw1", stride), pointwise);
+    heed_depthwise_load(loader, &head->dw2, heed_loader_name(loader, "head%zu.dw2", stride), depthwise);
+    heed_conv_load(loader, &head->pw2, heed_loader_name(loader, "head%zu.pw2", stride), pointwise);
+    heed_conv_load(loader, &head->out, heed_loader_name(loader, "head%zu.out", stride),
+                   (struct heed_conv_shape){.in = c, .out = outputs, .kernel = 1, .step = 1});
+    head->stride = stride;
+    head->classes = spec->classes;
+    head->bins = spec->bins;
+    head->candidates = spec->candidates;
+    head->score_min = spec->score_min;
+}
+
+static float sigmoid(float x)
+{
+    return 1 / (1 + expf(-x));
+}
+
+/* The expectation of a softmax over the bins. */
+static float expected_distance(const float *logits, size_t bins)
+{
+    float max = logits[0], sum = 0, moment = 0;
+    for (size_t i = 1; i < bins; i++)
+        max = fmaxf(max, logits[i]);
+    for (size_t i = 0; i < bins; i++) {
+        const float e = expf(logits[i] - max);
+        sum += e;
+        moment += e * (float)i;
+    }
+    return moment / sum;
+}
+
+static float clip(float value, size_t limit)
+{
+    return fminf(fmaxf(value, 0), (float)limit);
+}
+
+/* left, top, right, bottom from the cell's centre */
+static void decode(const struct heed_gfl *head, const float *distances, size_t x, size_t y,
+                   const struct heed_geometry *geometry, float box[4])
+{
+    const float stride = (float)head->stride, cx = ((float)x + 0.5f) * stride, cy = ((float)y + 0.5f) * stride;
+    box[0] = clip(cx - expected_distance(distances, head->bins) * stride, geometry->resized_w);
+    box[1] = clip(cy - expected_distance(distances + head->bins, head->bins) * stride, geometry->resized_h);
+    box[2] = clip(cx + expected_distance(distances + 2 * head->bins, head->bins) * stride, geometry->resized_w);
+    box[3] = clip(cy + expected_distance(distances + 3 * head->bins, head->bins) * stride, geometry->resized_h);
+}
+
+/* Scores above the least, and which (cell, class) they are of. */
+static size_t find(const struct heed_gfl *head, const struct heed_tensor *out, float *scores, uint32_t *pairs)
+{
+    const float hopeless = logf(head->score_min / (1 - head->score_min)) - 0.01f; /* spares the sigmoid of nearly all */
+    size_t count = 0;
+    for (size_t cell = 0; cell < out->h * out->w; cell++) {
+        const float *const logits = out->data + cell * out->stride;
+        for (size_t c = 0; c < head->classes; c++) {
+            if (logits[c] < hopeless)
+                continue;
+            const float score = sigmoid(logits[c]);
+            if (score > head->score_min) {
+                scores[count] = score;
+                pairs[count++] = (uint32_t)(cell * head->classes + c);
+            }
+        }
+    }
+    return count;
+}
+
+size_t heed_gfl_run(struct heed_forward *forward, const struct heed_gfl *head, const struct heed_tensor *map,
+                    const struct heed_geometry *geometry, struct heed_candidate *candidates, size_t count)
+{
+    const size_t mark = heed_arena_mark(forward->arena);
+    const size_t pairs_max = map->h * map->w * head->classes;
+    float *const scores = heed_arena_bytes(forward->arena, pairs_max, sizeof *scores);
+    uint32_t *const pairs = heed_arena_bytes(forward->arena, pairs_max, sizeof *pairs);
+    uint32_t *const order = heed_arena_bytes(forward->arena, pairs_max, sizeof *order);
+
+    struct heed_tensor x = heed_depthwise(forward, &head->dw1, map);
+    x = heed_conv(forward, &head->pw1, &x);
+    x = heed_depthwise(forward, &head->dw2, &x);
+    x = heed_conv(forward, &head->pw2, &x);
+    const struct heed_tensor out = heed_conv(forward, &head->out, &x);
+    if (heed_forward_computes(forward)) {
+        const size_t found = find(head, &out, scores, pairs);
+        const size_t kept = found < head->candidates ? found : head->candidates;
+        heed_top_k(order, scores, found, kept);
+        for (size_t i = 0; i < kept; i++) {
+            const size_t pair = pairs[order[i]], cell = pair / head->classes;
+            struct heed_candidate *const candidate = &candidates[count];
+            candidate->score = scores[order[i]];
+            candidate->group = (uint32_t)(pair % head->classes);
+            candidate->index = (uint32_t)count++;
+            decode(head, out.data + cell * out.stride + head->classes, cell % out.w, cell / out.w, geometry, candidate->box);
+        }
+    }
+    heed_arena_release(forward->arena, mark);
+    return count;
+}

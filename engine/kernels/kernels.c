@@ -11,6 +11,18 @@ static void use_avx2(struct heed_kernels *kernels)
     kernels->gemm = heed_gemm_avx2;
     kernels->gemm_packed_floats = heed_gemm_packed_floats_avx2;
     kernels->gemm_pack = heed_gemm_pack_avx2;
+    kernels->gemm_tn = heed_gemm_tn_avx2;
+    kernels->depthwise = heed_depthwise_avx2;
+    kernels->im2col = heed_im2col_avx2;
+    kernels->max_pool = heed_max_pool_avx2;
+    kernels->bilinear = heed_bilinear_avx2;
+    kernels->nearest = heed_nearest_avx2;
+    kernels->roi_align = heed_roi_align_avx2;
+    kernels->softmax_rows = heed_softmax_rows_avx2;
+    kernels->column_max = heed_column_max_avx2;
+    kernels->column_exp = heed_column_exp_avx2;
+    kernels->add = heed_add_avx2;
+    kernels->sigmoid = heed_sigmoid_avx2;
 }
 
 static void use_avx512(struct heed_kernels *kernels)
@@ -19,6 +31,18 @@ static void use_avx512(struct heed_kernels *kernels)
     kernels->gemm = heed_gemm_avx512;
     kernels->gemm_packed_floats = heed_gemm_packed_floats_avx512;
     kernels->gemm_pack = heed_gemm_pack_avx512;
+    kernels->gemm_tn = heed_gemm_tn_avx512;
+    kernels->depthwise = heed_depthwise_avx512;
+    kernels->im2col = heed_im2col_avx512;
+    kernels->max_pool = heed_max_pool_avx512;
+    kernels->bilinear = heed_bilinear_avx512;
+    kernels->nearest = heed_nearest_avx512;
+    kernels->roi_align = heed_roi_align_avx512;
+    kernels->softmax_rows = heed_softmax_rows_avx512;
+    kernels->column_max = heed_column_max_avx512;
+    kernels->column_exp = heed_column_exp_avx512;
+    kernels->add = heed_add_avx512;
+    kernels->sigmoid = heed_sigmoid_avx512;
 }
 #endif
 

@@ -23,9 +23,33 @@ heed_sigmoid_fn heed_sigmoid_ref;
 heed_gemm_fn heed_gemm_avx2;
 heed_gemm_packed_floats_fn heed_gemm_packed_floats_avx2;
 heed_gemm_pack_fn heed_gemm_pack_avx2;
+heed_gemm_tn_fn heed_gemm_tn_avx2;
+heed_depthwise_fn heed_depthwise_avx2;
+heed_im2col_fn heed_im2col_avx2;
+heed_max_pool_fn heed_max_pool_avx2;
+heed_bilinear_fn heed_bilinear_avx2;
+heed_nearest_fn heed_nearest_avx2;
+heed_roi_align_fn heed_roi_align_avx2;
+heed_softmax_rows_fn heed_softmax_rows_avx2;
+heed_column_max_fn heed_column_max_avx2;
+heed_column_exp_fn heed_column_exp_avx2;
+heed_add_fn heed_add_avx2;
+heed_sigmoid_fn heed_sigmoid_avx2;
 
 heed_gemm_fn heed_gemm_avx512;
 heed_gemm_packed_floats_fn heed_gemm_packed_floats_avx512;
 heed_gemm_pack_fn heed_gemm_pack_avx512;
+heed_gemm_tn_fn heed_gemm_tn_avx512;
+heed_depthwise_fn heed_depthwise_avx512;
+heed_im2col_fn heed_im2col_avx512;
+heed_max_pool_fn heed_max_pool_avx512;
+heed_bilinear_fn heed_bilinear_avx512;
+heed_nearest_fn heed_nearest_avx512;
+heed_roi_align_fn heed_roi_align_avx512;
+heed_softmax_rows_fn heed_softmax_rows_avx512;
+heed_column_max_fn heed_column_max_avx512;
+heed_column_exp_fn heed_column_exp_avx512;
+heed_add_fn heed_add_avx512;
+heed_sigmoid_fn heed_sigmoid_avx512;
 
 #endif

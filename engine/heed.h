@@ -149,6 +149,8 @@ enum heed_cpu { HEED_CPU_REF = 0, HEED_CPU_BLAS = 1, HEED_CPU_AVX2 = 2, HEED_CPU
 
 HEED_API unsigned heed_cpu_detect(void);            /* what this machine and this build have */
 HEED_API const char *heed_cpu_level_name(unsigned cpu); /* "ref", "blas", "avx2", "avx512" */
+/* Multiply-adds a second that one core can do at most at this level: measured, for some ten milliseconds. */
+HEED_API double heed_cpu_peak(unsigned cpu);
 /* Cores this process may use: affinity and the cgroup's quota counted; at least 1. */
 HEED_API unsigned heed_cpu_cores(void);
 

@@ -23,6 +23,7 @@ static void use_avx2(struct heed_kernels *kernels)
     kernels->column_exp = heed_column_exp_avx2;
     kernels->add = heed_add_avx2;
     kernels->sigmoid = heed_sigmoid_avx2;
+    kernels->peak = heed_peak_avx2;
 }
 
 static void use_avx512(struct heed_kernels *kernels)
@@ -43,6 +44,7 @@ static void use_avx512(struct heed_kernels *kernels)
     kernels->column_exp = heed_column_exp_avx512;
     kernels->add = heed_add_avx512;
     kernels->sigmoid = heed_sigmoid_avx512;
+    kernels->peak = heed_peak_avx512;
 }
 #endif
 
@@ -65,6 +67,7 @@ void heed_kernels_init(struct heed_kernels *kernels, unsigned cpu)
         .column_exp = heed_column_exp_ref,
         .add = heed_add_ref,
         .sigmoid = heed_sigmoid_ref,
+        .peak = heed_peak_ref,
     };
 #if defined(__x86_64__)
     if (cpu & HEED_CPU_AVX2)

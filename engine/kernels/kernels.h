@@ -82,6 +82,9 @@ typedef void heed_add_fn(float *y, const float *x, size_t n);
 /* x[i] = 1 / (1 + exp(-x[i])) */
 typedef void heed_sigmoid_fn(float *x, size_t n);
 
+/* `rounds` of independent multiply-adds in registers; how many that were. values: factor and term, then a result. */
+typedef uint64_t heed_peak_fn(uint64_t rounds, float values[2]);
+
 struct heed_kernels {
     unsigned level; /* the HEED_CPU_* mask this table was made for */
     heed_gemm_fn *gemm;
@@ -99,6 +102,7 @@ struct heed_kernels {
     heed_column_exp_fn *column_exp;
     heed_add_fn *add;
     heed_sigmoid_fn *sigmoid;
+    heed_peak_fn *peak;
 };
 
 /* The best table for the CPU levels in the mask. */

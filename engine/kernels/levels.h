@@ -19,6 +19,7 @@ heed_column_max_fn heed_column_max_ref;
 heed_column_exp_fn heed_column_exp_ref;
 heed_add_fn heed_add_ref;
 heed_sigmoid_fn heed_sigmoid_ref;
+heed_peak_fn heed_peak_ref;
 
 heed_gemm_fn heed_gemm_avx2;
 heed_gemm_packed_floats_fn heed_gemm_packed_floats_avx2;
@@ -35,6 +36,7 @@ heed_column_max_fn heed_column_max_avx2;
 heed_column_exp_fn heed_column_exp_avx2;
 heed_add_fn heed_add_avx2;
 heed_sigmoid_fn heed_sigmoid_avx2;
+heed_peak_fn heed_peak_avx2;
 
 heed_gemm_fn heed_gemm_avx512;
 heed_gemm_packed_floats_fn heed_gemm_packed_floats_avx512;
@@ -51,5 +53,6 @@ heed_column_max_fn heed_column_max_avx512;
 heed_column_exp_fn heed_column_exp_avx512;
 heed_add_fn heed_add_avx512;
 heed_sigmoid_fn heed_sigmoid_avx512;
+heed_peak_fn heed_peak_avx512;
 
 #endif

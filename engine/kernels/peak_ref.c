@@ -1,0 +1,2 @@
+#define LEVEL ref
+#include "kernels/peak.inc"

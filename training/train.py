@@ -23,10 +23,9 @@ from heed import coco
 from heed.boxes import paste_mask
 from heed.data import Batch, Split, batches
 from heed.heed_s import HeedS
-from heed.loss import detection_loss, mask_loss
+from heed.loss import detection_loss, imitation_loss, mask_loss, mirrored_answer
 
 HERE = Path(__file__).parent
-NEW = ("attention.", "mask.")  # modules that the start weights do not have: they learn at a higher rate
 
 
 def arguments():
@@ -39,10 +38,17 @@ def arguments():
     p.add_argument("--attention", choices=("as-configured", "none", "efficient", "dot_product"), default="as-configured")
     p.add_argument("--epochs", type=float, default=8)
     p.add_argument("--batch", type=int, default=16)
-    p.add_argument("--rate", type=float, default=1e-4, help="for tensors of the start weights")
-    p.add_argument("--rate-new", type=float, default=1e-3, help="for attention and masks")
+    p.add_argument("--rate", type=float, default=3e-5, help="of the backbone, neck and heads")
+    p.add_argument("--rate-attention", type=float, default=3e-4)
+    p.add_argument("--rate-mask", type=float, default=1e-3)
+    p.add_argument("--only", choices=("boxes", "masks"), help="train this and freeze the other; masks: the detector too")
     p.add_argument("--regions", type=int, default=8, help="masks per photo")
-    p.add_argument("--ema", type=float, default=0.998)
+    p.add_argument("--imitate", action="store_true", help="follow the start weights' mean answer on a photo and its mirror image too")
+    p.add_argument("--truth-class", type=float, default=1.0, help="weight of the class loss on the true boxes")
+    p.add_argument("--truth-box", type=float, default=1.0, help="weight of the box losses on the true boxes")
+    p.add_argument("--measure-every", type=int, default=1, help="epochs between measurements on val")
+    p.add_argument("--ema", type=float, default=0.999, help="decay of the averaged weights, which are what is measured and exported")
+    p.add_argument("--float32", action="store_true", help="no bfloat16 in the network's forward and backward pass")
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--stop-after", type=int, default=0, help="optimiser steps; 0: the whole schedule")
@@ -61,22 +67,47 @@ def with_attention(spec, kind):
     return spec
 
 
-def evaluate(model, split, content):
+def labels_for(categories, start_labels):
+    """The start weights' labels if they name every category of the data; else the data's own categories."""
+    if {c["name"] for c in categories} <= {label["name"] for label in start_labels}:
+        return start_labels
+    return [{"id": c["id"], "name": c["name"]} for c in sorted(categories, key=lambda c: c["id"])]
+
+
+def with_classes(tensors, old, new):
+    """Start weights fitted to other classes: those of the same name keep their rows of the heads, others start fresh."""
+    if old == new:
+        return tensors
+    for level in ("head8", "head16", "head32"):
+        for part in ("weight", "bias"):
+            rows = tensors[f"{level}.out.{part}"].float()
+            fresh = rows.new_full((len(new), *rows.shape[1:]), -4.6 if part == "bias" else 0.0)  # a score of 0.01
+            for i, name in enumerate(new):
+                if name in old:
+                    fresh[i] = rows[old.index(name)]
+            tensors[f"{level}.out.{part}"] = torch.cat((fresh, rows[len(old) :]))
+    return tensors
+
+
+def evaluate(model, split, content, labels, masks):
     """Rows of (part, kind, AP, AP50, AP75), in process: for choosing between checkpoints."""
     model.eval()
-    category = [c["id"] for c in content["categories"]]
+    id_of = {c["name"]: c["id"] for c in content["categories"]}
+    category = [id_of.get(label["name"]) for label in labels]  # None: the data does not have this class
     detections = []
     for image, pixels, objects in zip(split.images, split.pixels, split.objects):
-        boxes, scores, labels, masks = model.detect(pixels)
-        masked = any(m is not None for m in objects["mask"])
-        for box, score, label, mask in zip(boxes, scores.tolist(), labels.tolist(), masks):
-            x1, y1, x2, y2 = box.tolist()
-            found = dict(image_id=image["id"], category_id=category[label], bbox=[x1, y1, x2 - x1, y2 - y1], score=score)
+        boxes, scores, indices, mask_logits = model.detect(pixels, masks)
+        masked = masks and any(objects["mask"])
+        for i, (box, score, index) in enumerate(zip(boxes.tolist(), scores.tolist(), indices.tolist())):
+            if category[index] is None:
+                continue
+            x1, y1, x2, y2 = box
+            found = dict(image_id=image["id"], category_id=category[index], bbox=[x1, y1, x2 - x1, y2 - y1], score=score)
             if masked:
-                full = paste_mask(mask, box.tolist(), image["height"], image["width"])
+                full = paste_mask(mask_logits[i], box, image["height"], image["width"])
                 found["segmentation"] = rle.encode(full.numpy().astype("uint8", order="F"))
             detections.append(found)
-    return coco.table(content, detections)
+    return coco.table(content, detections, masks)
 
 
 class Run:
@@ -84,32 +115,39 @@ class Run:
         self.args, self.folder = args, args.run
         self.folder.mkdir(parents=True, exist_ok=True)
         self.spec = with_attention(json.loads(args.model.read_text()), args.attention)
-        labels = json.loads((args.model.parent / self.spec["labels"]).read_text())
-        self.labels = [label["name"] for label in labels]
-        self.train = Split(args.train, args.train.with_suffix(""), self.labels)
-        self.val = Split(args.val, args.val.with_suffix(""), self.labels)
+        start_labels = json.loads((args.model.parent / self.spec["labels"]).read_text())
         self.content = coco.load_truth(args.val)
+        self.labels = labels_for(self.content["categories"], start_labels)
+        names = [label["name"] for label in self.labels]
+        self.train = Split(args.train, args.train.with_suffix(""), names)
+        self.val = Split(args.val, args.val.with_suffix(""), names)
 
         torch.manual_seed(args.seed)
-        self.model = HeedS(self.spec)
-        result = self.model.load_state_dict(load_file(args.start), strict=False)
+        self.model = HeedS(self.spec, len(names))
+        start = with_classes(load_file(args.start), [label["name"] for label in start_labels], names)
+        result = self.model.load_state_dict(start, strict=False)
         print(f"start: {len(result.missing_keys)} tensors start fresh, {len(result.unexpected_keys)} unused", flush=True)
         self.model.to(memory_format=torch.channels_last)
+        self.teacher = copy.deepcopy(self.model).requires_grad_(False) if args.imitate else None
         self.ema = copy.deepcopy(self.model).eval()
-        parameters = dict(self.model.named_parameters())
-        self.optimizer = torch.optim.AdamW(
-            [
-                {"params": [p for n, p in parameters.items() if not n.startswith(NEW)], "top": args.rate},
-                {"params": [p for n, p in parameters.items() if n.startswith(NEW)], "top": args.rate_new},
-            ],
-            weight_decay=0.01,
-        )
-        per_epoch = len(batches(self.train, args.batch, self.spec["input"], random.Random(0)))
-        self.steps = int(args.epochs * per_epoch)
+        for name, parameter in self.model.named_parameters():
+            of_masks = name.startswith(("mask.", "attention.mask."))
+            parameter.requires_grad_(args.only is None or of_masks == (args.only == "masks"))
+        rates = {"attention": args.rate_attention, "mask": args.rate_mask}
+        groups = [
+            {"params": list(module.parameters()), "top": rates.get(name, args.rate)}
+            for name, module in self.model.named_children()
+        ]
+        self.optimizer = torch.optim.AdamW(groups, weight_decay=0.01)
+        self.per_epoch = len(self.batches(random.Random(0)))
+        self.steps = int(args.epochs * self.per_epoch)
         self.step, self.epoch, self.best = 0, 0, -1.0
         if (self.folder / "last.pt").exists():
             self.load(self.folder / "last.pt")
-        print(f"{len(self.train)} photos, {per_epoch} steps an epoch, {self.steps} in all, at {self.step}", flush=True)
+        print(f"{len(self.train)} photos, {self.per_epoch} steps an epoch, {self.steps} in all, at {self.step}", flush=True)
+
+    def batches(self, generator):
+        return batches(self.train, self.args.batch, self.spec["input"], generator, masked=self.args.only == "masks")
 
     def save(self, name):
         state = dict(spec=self.spec, labels=self.labels, model=self.model.state_dict(), ema=self.ema.state_dict())
@@ -133,9 +171,21 @@ class Run:
         for group in self.optimizer.param_groups:
             group["lr"] = group["top"] * self.rate()
         shape = batch.inputs.shape[2:]
-        class_logits, distances, features = self.model(batch.inputs)
-        losses = detection_loss(self.model, class_logits, distances, batch.targets, shape)
-        losses["mask"] = mask_loss(self.model, features, batch.targets, shape, self.args.regions, generator)
+        losses = {}
+        with torch.autocast("cpu", torch.bfloat16, enabled=not self.args.float32):
+            class_logits, distances, features = self.model(batch.inputs)
+            if self.args.only != "boxes":
+                features = features.float()  # RoIAlign has no bfloat16
+                losses["mask"] = mask_loss(self.model, features, batch.targets, shape, self.args.regions, generator)
+            if self.teacher:
+                answer = mirrored_answer(self.teacher, batch.inputs)
+        class_logits, distances = class_logits.float(), distances.float()
+        if self.teacher:
+            losses |= imitation_loss(class_logits, distances, *answer)
+        if self.args.only != "masks":
+            truth = detection_loss(self.model, class_logits, distances, batch.targets, shape)
+            weight = {"class": self.args.truth_class, "box": self.args.truth_box, "distance": self.args.truth_box}
+            losses |= {name: loss * weight[name] for name, loss in truth.items()}
         self.optimizer.zero_grad()
         sum(losses.values()).backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 10.0)
@@ -154,7 +204,7 @@ class Run:
             torch.manual_seed(self.args.seed * 1000 + self.epoch)
             self.model.train()
             started, sums, n = time.monotonic(), {}, 0
-            for indices, shape in batches(self.train, self.args.batch, self.spec["input"], generator):
+            for indices, shape in self.batches(generator)[self.step - self.epoch * self.per_epoch :]:
                 losses = self.one_step(Batch(self.train, indices, shape, self.spec["input"], generator), generator)
                 n += 1
                 for name, value in losses.items():
@@ -167,10 +217,11 @@ class Run:
                 if self.step >= end:
                     break
             self.epoch += 1
-            self.measure({name: value / n for name, value in sums.items()}, time.monotonic() - started)
+            if self.epoch % self.args.measure_every == 0 or self.step >= end:
+                self.measure({name: value / n for name, value in sums.items()}, time.monotonic() - started)
 
     def measure(self, losses, seconds):
-        rows = evaluate(self.ema, self.val, self.content)
+        rows = evaluate(self.ema, self.val, self.content, self.labels, masks=self.args.only != "boxes")
         line = dict(step=self.step, epoch=self.epoch, seconds=round(seconds), **{f"loss {k}": round(v, 4) for k, v in losses.items()})
         for part, kind, ap, ap50, ap75 in rows:
             print(f"{part:11} {kind}  AP {ap:.4f}  AP50 {ap50:.4f}  AP75 {ap75:.4f}", flush=True)

@@ -70,10 +70,13 @@ def run_lengths(annotation, height, width):
     return segmentation
 
 
-def batches(split, size, rule, generator: random.Random):
-    """One epoch: photos of like shape together, in random order. Yields lists of indices and their canvas (h, w)."""
+def batches(split, size, rule, generator: random.Random, masked=False):
+    """One epoch: photos of like shape together, in random order; with `masked` only those that have masks.
+    -> pairs of indices and their canvas (h, w)"""
     by_shape = {}
     for i, pixels in enumerate(split.pixels):
+        if masked and not any(split.objects[i]["mask"]):
+            continue
         by_shape.setdefault(canvas(*pixels.shape[:2], rule), []).append(i)
     epoch = []
     for shape, members in by_shape.items():

@@ -1,4 +1,4 @@
-"""A model's JSON, written so that a person can read and change it."""
+"""A model's JSON and its labels, written so that a person can read and change it."""
 
 import json
 
@@ -12,3 +12,8 @@ def write_description(path, spec):
             text = json.dumps(value)
         members.append(f"  {json.dumps(key)}: {text}")
     path.write_text("{\n" + ",\n".join(members) + "\n}\n")
+
+
+def write_labels(path, labels):
+    """labels: [{"id", "name"}] in the order of the classes; None where a class has no name"""
+    path.write_text("[\n" + ",\n".join(f"  {json.dumps(label)}" for label in labels) + "\n]\n")

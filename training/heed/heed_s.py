@@ -138,6 +138,8 @@ class MaskBranch(nn.Module):
             self.add_module(f"conv{i + 1}", conv(channels, channels, kernel=3))
         self.deconv = nn.ConvTranspose2d(channels, channels, 2, 2)
         self.logits = conv(channels, 1)
+        for layer in self.children():
+            nn.init.kaiming_normal_(layer.weight, a=0.1)
 
     def features(self, p8, q16, q32):
         size = p8.shape[2:]
@@ -152,12 +154,12 @@ class MaskBranch(nn.Module):
 
 
 class HeedS(nn.Module):
-    """Built from a model's JSON (config/models/heed-s.json)."""
+    """Built from a model's JSON (config/models/heed-s.json); `classes` is the length of its list of labels."""
 
-    def __init__(self, spec):
+    def __init__(self, spec, classes=80):
         super().__init__()
         self.spec = spec
-        self.classes = spec["head"].get("classes", 80)
+        self.classes = classes
         self.bins, self.strides = spec["head"]["bins"], spec["head"]["strides"]
         widths, channels, mask = spec["backbone"]["widths"], spec["neck"]["channels"], spec["mask"]
         assert self.strides == [8, 16, 32]
@@ -176,15 +178,22 @@ class HeedS(nn.Module):
     def attend(self, place, x):
         return self.attention[place](x) if place in self.attention else x
 
-    def forward(self, x):
-        """Prepared photos (batch, 3, h, w) -> class logits (batch, cells, classes), distance logits
-        (batch, cells, 4, bins), mask features. Cells run over the levels finest first, each row by row."""
+    def levels(self, x):
+        """Prepared photos (batch, 3, h, w) -> features at strides 8, 16, 32"""
         levels = self.neck(*self.backbone(x, self.attend))
-        levels = [self.attend(place, level) for place, level in zip(("pan8", "pan16", "pan32"), levels)]
+        return [self.attend(place, level) for place, level in zip(("pan8", "pan16", "pan32"), levels)]
+
+    def heads(self, levels):
+        """-> class logits (batch, cells, classes), distance logits (batch, cells, 4, bins).
+        Cells run over the levels finest first, each row by row."""
         outputs = [head(level).flatten(2) for head, level in zip((self.head8, self.head16, self.head32), levels)]
         outputs = torch.cat(outputs, dim=2).transpose(1, 2)  # (batch, cells, classes + 4 * bins)
-        distances = outputs[..., self.classes :].unflatten(2, (4, self.bins))
-        return outputs[..., : self.classes], distances, self.attend("mask", self.mask.features(*levels))
+        return outputs[..., : self.classes], outputs[..., self.classes :].unflatten(2, (4, self.bins))
+
+    def forward(self, x):
+        """-> class logits, distance logits, mask features"""
+        levels = self.levels(x)
+        return *self.heads(levels), self.attend("mask", self.mask.features(*levels))
 
     def cells(self, height, width):
         """Centres (cells, 2) and strides (cells) of an input's cells, and how many each level has."""
@@ -234,13 +243,14 @@ class HeedS(nn.Module):
         return box[best], score[best], label[best], mask_features
 
     @torch.no_grad()
-    def detect(self, image):
-        """Photo, uint8 (height, width, 3) RGB -> boxes (n, 4) in photo pixels, scores, classes, mask logits (n, 28, 28)."""
+    def detect(self, image, masks=True):
+        """Photo, uint8 (height, width, 3) RGB -> boxes (n, 4) in photo pixels, scores, classes, mask logits (n, 28, 28)
+        or None."""
         x, size = self.prepare(image)
         boxes, scores, labels, mask_features = self.predict(x, size)
-        masks = self.mask(mask_features, [boxes])
+        mask_logits = self.mask(mask_features, [boxes]) if masks else None
         ratio = boxes.new_tensor([size[1] / image.shape[1], size[0] / image.shape[0]]).repeat(2)
-        return boxes / ratio, scores, labels, masks
+        return boxes / ratio, scores, labels, mask_logits
 
 
 def normalise(x, rule):

@@ -86,6 +86,40 @@ def distribution_focal(logits, sides):
     return -(1 - share) * logs.gather(2, low[..., None])[..., 0] - share * logs.gather(2, low[..., None] + 1)[..., 0]
 
 
+def mirrored_answer(teacher, x):
+    """The teacher's scores (batch, cells, classes) and distance distributions (batch, cells, 4, bins), each the mean of
+    what it says of the photo and of its mirror image: better than either, and on the same cells."""
+    class_logits, distances = teacher.heads(teacher.levels(x))
+    mirrored_logits, mirrored_distances = teacher.heads(teacher.levels(x.flip(3)))
+    order = mirrored_cells(teacher, *x.shape[2:])
+    mirrored_distances = mirrored_distances[:, order][:, :, [2, 1, 0, 3]]  # left and right change places
+    scores = (class_logits.float().sigmoid() + mirrored_logits.float().sigmoid()[:, order]) / 2
+    return scores, (distances.float().softmax(3) + mirrored_distances.float().softmax(3)) / 2
+
+
+def mirrored_cells(model, height, width):
+    """For each cell the one that shows the same place in the mirror image"""
+    order, first = [], 0
+    for stride in model.strides:
+        h, w = height // stride, width // stride
+        order.append(torch.arange(h * w).view(h, w).flip(1).flatten() + first)
+        first += h * w
+    return torch.cat(order)
+
+
+def imitation_loss(class_logits, distances, scores, distributions):
+    """-> {"imitated class", "imitated distance"}: towards a teacher's scores and distance distributions"""
+    focus = (scores - class_logits.detach().sigmoid()).abs()
+    confident = scores.amax(2)
+    classes = F.binary_cross_entropy_with_logits(class_logits, scores, reduction="none") * focus
+    divergence = F.kl_div(distances.log_softmax(3), distributions, reduction="none").sum(3).mean(2)  # (batch, cells)
+    total = confident[confident > 0.3].sum().clamp(min=1)
+    return {
+        "imitated class": classes.sum() / total,
+        "imitated distance": (divergence * confident * (confident > 0.05)).sum() / total,
+    }
+
+
 def mask_loss(model, features, targets, shape, per_photo, generator):
     """Binary cross entropy of the mask logits on jittered true boxes, at most `per_photo` regions a photo."""
     regions, goals = [], []
@@ -97,7 +131,7 @@ def mask_loss(model, features, targets, shape, per_photo, generator):
         goals += [mask_goal(target, i, b, model.mask.pool * 2) for i, b in zip(masked, box)]
     if not goals:
         return features.sum() * 0
-    return F.binary_cross_entropy_with_logits(model.mask(features, regions), torch.stack(goals))
+    return F.binary_cross_entropy_with_logits(model.mask(features, regions).float(), torch.stack(goals))
 
 
 def jitter(box, shape):

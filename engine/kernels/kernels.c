@@ -14,6 +14,8 @@ static void use_avx2(struct heed_kernels *kernels)
     kernels->gemm_tn = heed_gemm_tn_avx2;
     kernels->depthwise = heed_depthwise_avx2;
     kernels->im2col = heed_im2col_avx2;
+    kernels->winograd_input = heed_winograd_input_avx2;
+    kernels->winograd_output = heed_winograd_output_avx2;
     kernels->max_pool = heed_max_pool_avx2;
     kernels->bilinear = heed_bilinear_avx2;
     kernels->nearest = heed_nearest_avx2;
@@ -35,6 +37,8 @@ static void use_avx512(struct heed_kernels *kernels)
     kernels->gemm_tn = heed_gemm_tn_avx512;
     kernels->depthwise = heed_depthwise_avx512;
     kernels->im2col = heed_im2col_avx512;
+    kernels->winograd_input = heed_winograd_input_avx512;
+    kernels->winograd_output = heed_winograd_output_avx512;
     kernels->max_pool = heed_max_pool_avx512;
     kernels->bilinear = heed_bilinear_avx512;
     kernels->nearest = heed_nearest_avx512;
@@ -57,6 +61,8 @@ void heed_kernels_init(struct heed_kernels *kernels, unsigned cpu)
         .gemm_pack = heed_gemm_pack_ref,
         .gemm_tn = heed_gemm_tn_ref,
         .im2col = heed_im2col_ref,
+        .winograd_input = heed_winograd_input_ref,
+        .winograd_output = heed_winograd_output_ref,
         .depthwise = heed_depthwise_ref,
         .max_pool = heed_max_pool_ref,
         .bilinear = heed_bilinear_ref,

@@ -46,6 +46,21 @@ struct heed_window {
 typedef void heed_im2col_fn(float *columns, const float *x, const struct heed_window *window, size_t first,
                             size_t count);
 
+/* Winograd's F(4x4, 3x3) for 3x3 convolutions of step 1: 36 products where the plain way has 144 (winograd.h). The
+ * output is cut into tiles of 4 x 4 pixels, counted row-major over one image after another, tiles_w = ceil(out_w / 4)
+ * to a row.
+ *
+ *     weights (n, 9, k)         -> u (36, n, k), at load; each of the 36 is then packed for gemm
+ *     tiles [first, first + count) of x -> v (count, 36, v_stride), v_stride >= c
+ *     m (count, 36, m_stride), m[t][i] = u[i] * v[t][i] -> output pixels, with the epilogue; m_stride >= n
+ */
+void heed_winograd_weights(float *u, const float *weights, size_t n, size_t k);
+typedef void heed_winograd_input_fn(float *v, size_t v_stride, const float *x, const struct heed_window *window,
+                                    size_t first, size_t count);
+typedef void heed_winograd_output_fn(float *y, size_t y_stride, const float *m, size_t m_stride, size_t n,
+                                     const struct heed_window *window, size_t first, size_t count,
+                                     const struct heed_epilogue *epilogue);
+
 /* Depthwise convolution of output rows [row, row + rows): weights (kh*kw, c), bias (c) or NULL; activation as in the
  * epilogue (residual unused). y's pixels are y_stride apart. */
 typedef void heed_depthwise_fn(float *y, size_t y_stride, const float *x, const struct heed_window *window,
@@ -92,6 +107,8 @@ struct heed_kernels {
     heed_gemm_pack_fn *gemm_pack;
     heed_gemm_tn_fn *gemm_tn;
     heed_im2col_fn *im2col;
+    heed_winograd_input_fn *winograd_input;
+    heed_winograd_output_fn *winograd_output;
     heed_depthwise_fn *depthwise;
     heed_max_pool_fn *max_pool;
     heed_bilinear_fn *bilinear;

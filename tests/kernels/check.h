@@ -47,6 +47,7 @@ void check_time(const struct check *c, const char *name, check_call_fn *call, vo
     X(gemm)                                                                                                            \
     X(gemm_tn)                                                                                                         \
     X(window)                                                                                                          \
+    X(winograd)                                                                                                        \
     X(resize)                                                                                                          \
     X(roi_align)                                                                                                       \
     X(softmax)                                                                                                         \

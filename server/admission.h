@@ -1,0 +1,32 @@
+/* Whether a request may come in, asked twice: when its headers are there, so that nothing is received in vain, and when
+ * its body is. What is refused for lack of room is told when to come back, from the queue and the measured service time.
+ * The HTTP loop's thread only. */
+#ifndef SRV_ADMISSION_H
+#define SRV_ADMISSION_H
+
+#include "headers.h"
+#include "request.h"
+#include "server.h"
+
+/* Takes up new work? Loading and draining do not. */
+bool srv_admit_state(const struct srv_server *server, struct srv_problem *problem);
+
+/* The key, where keys are needed. Gives the key, NULL where none is. */
+bool srv_admit_key(const struct srv_server *server, const struct srv_request *request, const struct srv_key **key,
+                   struct srv_problem *problem);
+
+/* A body of this framing: its size, room for it in the queue, and memory, which is reserved for the request. */
+bool srv_admit_body(struct srv_server *server, struct srv_request *request, const struct srv_framing *framing,
+                    struct srv_problem *problem);
+
+/* More memory for a request, as a chunked body grows or its work is known. */
+bool srv_admit_bytes(struct srv_server *server, struct srv_request *request, size_t bytes, struct srv_problem *problem);
+void srv_release_bytes(struct srv_server *server, struct srv_request *request, size_t bytes);
+
+/* A job: room in the queue and a chance to meet its deadline. */
+bool srv_admit_job(struct srv_server *server, const struct srv_job *job, struct srv_problem *problem);
+
+/* A job is over: the moving average of service times. */
+void srv_note_service(struct srv_server *server, const struct srv_job *job);
+
+#endif

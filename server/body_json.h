@@ -1,0 +1,19 @@
+/* The JSON body {"image": "<base64>", ...options}. The base64 text is most of the body, megabytes of it, and is found
+ * in place; only what is left goes through the JSON parser. */
+#ifndef SRV_BODY_JSON_H
+#define SRV_BODY_JSON_H
+
+#include "reply.h"
+#include "request.h"
+
+struct srv_body_json {
+    const uint8_t *image; /* base64 inside the body; NULL: no member "image" */
+    size_t image_size;
+    struct srv_pairs members; /* the others, as text */
+    void *keep[2];            /* what the pairs borrow from */
+};
+
+bool srv_body_json_read(struct srv_body_json *json, const uint8_t *body, size_t size, struct srv_problem *problem);
+void srv_body_json_deinit(struct srv_body_json *json);
+
+#endif

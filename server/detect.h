@@ -1,0 +1,52 @@
+/* What a detection request asks for: options and photos, read from any of the three body forms. Reading touches no
+ * socket, no queue and no pixels: a unit test or a fuzz target calls it with bytes. */
+#ifndef SRV_DETECT_H
+#define SRV_DETECT_H
+
+#include "body_json.h"
+#include "models.h"
+#include "reply.h"
+#include "request.h"
+
+enum srv_masks { SRV_MASKS_RLE, SRV_MASKS_POLYGON, SRV_MASKS_PNG, SRV_MASKS_NONE };
+enum srv_format { SRV_FORMAT_HEED, SRV_FORMAT_COCO };
+
+#define SRV_IMAGE_ID_MAX 64
+
+struct srv_photo {
+    const uint8_t *bytes; /* borrowed from the body, or from detect.json */
+    size_t size;
+    bool base64;               /* bytes are base64, to be decoded by whoever works on the photo */
+    struct heed_image_info info; /* width 0: the header was out of reach of a cheap look */
+};
+
+struct srv_detect {
+    const struct srv_model *model;
+    double score;
+    uint32_t max;
+    bool *classes; /* owned; by class index; NULL: all */
+    enum srv_masks masks;
+    enum srv_format format;
+    enum srv_accept output;
+    uint64_t timeout_ms;
+    int priority;                         /* -1, 0, 1 */
+    char image_id[SRV_IMAGE_ID_MAX + 1]; /* as JSON: a number or a string in quotes; empty: not given */
+    struct srv_photo *photos;             /* owned */
+    size_t photo_count;
+    struct srv_body_json json; /* where the body was JSON */
+};
+
+/* Options and photos of the request, each photo's header checked against the limits. Deinit either way. */
+bool srv_detect_read(struct srv_detect *detect, const struct srv_request *request, const struct srv_models *models,
+                     const struct srv_options *options, struct srv_problem *problem);
+void srv_detect_deinit(struct srv_detect *detect);
+
+/* The photo's bytes: borrowed, or decoded from base64 into *owned, which the caller frees. */
+bool srv_photo_bytes(const struct srv_photo *photo, const uint8_t **bytes, size_t *size, uint8_t **owned,
+                     struct srv_problem *problem);
+
+/* An upper estimate of the memory that working on the request allocates besides the worker's context: decoded base64,
+ * masks and the reply. */
+size_t srv_detect_cost(const struct srv_detect *detect);
+
+#endif

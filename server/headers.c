@@ -1,0 +1,140 @@
+/* RFC 9110 and 9112, the parts where leniency is dangerous. */
+#include "headers.h"
+
+#include <string.h>
+#include <strings.h>
+
+static bool is_token(const char *text, size_t size)
+{
+    static const char signs[] = "!#$%&'*+-.^_`|~";
+    for (size_t i = 0; i < size; i++) {
+        const char c = text[i];
+        const bool letter = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+        if (!letter && (!c || !strchr(signs, c)))
+            return false;
+    }
+    return size > 0;
+}
+
+/* Field values are visible characters, spaces, tabs and bytes above 127. */
+static bool is_field_value(const char *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (((unsigned char)text[i] < 0x20 && text[i] != '\t') || text[i] == 0x7f)
+            return false;
+    return true;
+}
+
+static bool is_target(const char *text)
+{
+    for (const char *p = text; *p; p++)
+        if (*p <= ' ' || *p >= 0x7f)
+            return false;
+    return *text == '/' || strcmp(text, "*") == 0 || strncasecmp(text, "http://", 7) == 0;
+}
+
+void srv_headers_add(struct srv_headers *headers, const char *name, size_t name_size, const char *value,
+                     size_t value_size)
+{
+    headers->bytes += name_size + value_size + 4; /* ": " and the line's end */
+    if (headers->count == SRV_HEADERS_MAX) {
+        headers->overflowed = true;
+        return;
+    }
+    headers->items[headers->count++] =
+        (struct srv_header){.name = name, .name_size = name_size, .value = value, .value_size = value_size};
+}
+
+static bool is_named(const struct srv_header *header, const char *name)
+{
+    return header->name_size == strlen(name) && strncasecmp(header->name, name, header->name_size) == 0;
+}
+
+const char *srv_headers_find(const struct srv_headers *headers, const char *name)
+{
+    for (size_t i = 0; i < headers->count; i++)
+        if (is_named(&headers->items[i], name))
+            return headers->items[i].value;
+    return NULL;
+}
+
+static size_t count_named(const struct srv_headers *headers, const char *name)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < headers->count; i++)
+        count += is_named(&headers->items[i], name);
+    return count;
+}
+
+static bool check_lines(const struct srv_headers *headers, struct srv_problem *problem)
+{
+    if (headers->overflowed || headers->bytes > SRV_HEADER_BYTES_MAX)
+        return srv_refuse(problem, SRV_HEADERS_TOO_LARGE, "the limits are %d headers and %d bytes of headers",
+                          SRV_HEADERS_MAX, SRV_HEADER_BYTES_MAX);
+    for (size_t i = 0; i < headers->count; i++) {
+        const struct srv_header *const header = &headers->items[i];
+        if (!is_token(header->name, header->name_size))
+            return srv_refuse(problem, SRV_MALFORMED, "\"%.*s\" is not a header name",
+                              (int)(header->name_size < 60 ? header->name_size : 60), header->name);
+        if (!is_field_value(header->value, header->value_size))
+            return srv_refuse(problem, SRV_MALFORMED, "the value of %.60s holds a control character", header->name);
+    }
+    return true;
+}
+
+static bool read_length(const char *value, uint64_t *length)
+{
+    *length = 0;
+    for (const char *p = value; *p; p++) {
+        if (*p < '0' || *p > '9' || __builtin_mul_overflow(*length, 10, length) ||
+            __builtin_add_overflow(*length, (uint64_t)(*p - '0'), length))
+            return false;
+    }
+    return *value != '\0';
+}
+
+static bool check_framing(const char *version, const struct srv_headers *headers, struct srv_framing *framing,
+                          struct srv_problem *problem)
+{
+    const size_t lengths = count_named(headers, "Content-Length"), codings = count_named(headers, "Transfer-Encoding");
+    *framing = (struct srv_framing){.chunked = codings == 1, .has_length = lengths == 1};
+    if (lengths > 1)
+        return srv_refuse(problem, SRV_MALFORMED, "there are %zu Content-Length headers, allowed is one", lengths);
+    if (codings > 1)
+        return srv_refuse(problem, SRV_MALFORMED, "there are %zu Transfer-Encoding headers, allowed is one", codings);
+    if (lengths && codings)
+        return srv_refuse(problem, SRV_MALFORMED, "Content-Length and Transfer-Encoding exclude each other");
+    if (lengths) {
+        const char *const value = srv_headers_find(headers, "Content-Length");
+        if (!read_length(value, &framing->length))
+            return srv_refuse(problem, SRV_MALFORMED, "Content-Length is \"%.40s\", allowed are digits", value);
+    }
+    if (codings) {
+        const char *const value = srv_headers_find(headers, "Transfer-Encoding");
+        if (strcasecmp(value, "chunked") != 0)
+            return srv_refuse(problem, SRV_MALFORMED, "Transfer-Encoding is \"%.40s\", allowed is chunked", value);
+        if (strcmp(version, "HTTP/1.1") != 0)
+            return srv_refuse(problem, SRV_MALFORMED, "Transfer-Encoding needs HTTP/1.1");
+    }
+    return true;
+}
+
+bool srv_headers_check(const char *method, const char *target, const char *version, const struct srv_headers *headers,
+                       struct srv_framing *framing, struct srv_problem *problem)
+{
+    *framing = (struct srv_framing){0};
+    if (!is_token(method, strlen(method)))
+        return srv_refuse(problem, SRV_MALFORMED, "\"%.40s\" is not a method", method);
+    if (strcmp(version, "HTTP/1.1") != 0 && strcmp(version, "HTTP/1.0") != 0)
+        return srv_refuse(problem, SRV_MALFORMED, "the version is \"%.20s\", allowed are HTTP/1.1 and HTTP/1.0", version);
+    if (!is_target(target))
+        return srv_refuse(problem, SRV_MALFORMED, "the request target must start with / and hold no spaces");
+    if (!check_lines(headers, problem))
+        return false;
+    const size_t hosts = count_named(headers, "Host");
+    if (hosts > 1)
+        return srv_refuse(problem, SRV_MALFORMED, "there are %zu Host headers, allowed is one", hosts);
+    if (hosts == 0 && strcmp(version, "HTTP/1.1") == 0)
+        return srv_refuse(problem, SRV_MALFORMED, "HTTP/1.1 needs a Host header");
+    return check_framing(version, headers, framing, problem);
+}

@@ -1,0 +1,41 @@
+/* The form of a request, checked before its body is read. Shapes that two programs could read differently (request
+ * smuggling) are refused and the connection is closed; libmicrohttpd 0.9.75 lets most of them through. Works on plain
+ * lists of names and values: a unit test calls it without a socket. */
+#ifndef SRV_HEADERS_H
+#define SRV_HEADERS_H
+
+#include "reply.h"
+
+#include <stdint.h>
+
+#define SRV_HEADERS_MAX 128
+#define SRV_HEADER_BYTES_MAX 16384
+
+struct srv_header {
+    const char *name, *value;
+    size_t name_size, value_size;
+};
+
+struct srv_headers {
+    struct srv_header items[SRV_HEADERS_MAX];
+    size_t count;
+    size_t bytes;    /* names, values and what stands around them */
+    bool overflowed; /* there were more */
+};
+
+struct srv_framing {
+    bool chunked, has_length;
+    uint64_t length; /* 0 where there is none */
+};
+
+void srv_headers_add(struct srv_headers *headers, const char *name, size_t name_size, const char *value,
+                     size_t value_size);
+
+/* The first value of this name, NULL if there is none. */
+const char *srv_headers_find(const struct srv_headers *headers, const char *name);
+
+/* target: the request target as it came, before any decoding. */
+bool srv_headers_check(const char *method, const char *target, const char *version, const struct srv_headers *headers,
+                       struct srv_framing *framing, struct srv_problem *problem);
+
+#endif

@@ -1,0 +1,795 @@
+/* The glue to libmicrohttpd (0.9.75 and 1.0.x), and the life of a request.
+ *
+ * How libmicrohttpd is run, and why: its daemon has no thread; our own epoll loop watches its epoll descriptor and calls
+ * MHD_run, always with a wait of zero. Versions before 1.0.3 skip connections that are ready when another one is suspended
+ * while they walk the list of all connections, as they do with select and poll; with epoll they walk the list of ready
+ * ones, which suspending does not disturb. (With epoll and a wait of their own they may also sleep although 128 events
+ * are at hand; a wait of zero avoids that.) Everything here, MHD_resume_connection included, happens on one thread.
+ *
+ * What libmicrohttpd does not do is done here: deadlines of the phases of a connection (its own timeout starts anew with
+ * every byte), noticing that the client of a suspended connection has left, and replies in the middle of a body, which
+ * 0.9.75 cannot queue: these are written straight to the socket, which then is closed.
+ */
+#include "http.h"
+#include "admission.h"
+#include "headers.h"
+#include "linger.h"
+#include "log.h"
+#include "routes.h"
+#include "work.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <microhttpd.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+enum {
+    TICK_MS = 200,      /* how late a connection's deadline may be noticed */
+    TICK_QUEUED_MS = 5, /* the same for the deadline of a queued job */
+    BODY_FIRST_BYTES = 64 * 1024,
+    SPARE_CONNECTIONS = 16 /* taken only to be told that there are too many */
+};
+
+enum phase { PHASE_IDLE, PHASE_HEADERS, PHASE_BODY, PHASE_WAIT, PHASE_REPLY };
+
+struct exchange;
+
+/* One connection. */
+struct client {
+    struct srv_watch watch; /* first; in the loop while phase is PHASE_WAIT */
+    struct srv_http *http;
+    struct MHD_Connection *connection;
+    struct client *next, **link;
+    struct exchange *exchange; /* the request on it, NULL between two */
+    enum phase phase;
+    uint64_t deadline_ns; /* of the phase; 0: none */
+    bool linger;          /* the client may still be sending when we close */
+    bool watched;
+};
+
+/* One request and its reply. */
+struct exchange {
+    struct client *client;
+    const struct srv_route *route;
+    struct srv_request request;
+    struct srv_framing framing;
+    char *target; /* as it was sent; owned */
+    char method[16];
+    uint8_t *body;
+    size_t body_capacity;
+    struct srv_job *job; /* being worked on elsewhere: only to be cancelled */
+    struct srv_reply reply;
+    bool began, replied, left;
+    uint64_t began_ns;
+};
+
+struct srv_http {
+    struct srv_server *server;
+    struct srv_loop *loop;
+    struct MHD_Daemon *daemon;
+    struct srv_watch daemon_watch, mailbox_watch;
+    struct srv_linger linger;
+    struct client *clients;
+    size_t active;
+    uint64_t next_sweep_ns;
+    bool mail;      /* something is in the mailbox */
+    bool shows_raw; /* libmicrohttpd 0.9: header strings lie as they came */
+};
+
+/* ---- Phases ------------------------------------------------------------------------------------------ */
+
+static void enter(struct client *client, enum phase phase, uint64_t timeout_ms)
+{
+    const bool was_active = client->phase == PHASE_WAIT || client->phase == PHASE_REPLY;
+    const bool is_active = phase == PHASE_WAIT || phase == PHASE_REPLY;
+    client->http->active += (size_t)is_active - (size_t)was_active;
+    client->phase = phase;
+    client->deadline_ns = timeout_ms ? heed_now_ns() + timeout_ms * 1000000 : 0;
+}
+
+/* Makes libmicrohttpd see the end of the connection, at its next turn. */
+static void hang_up(struct client *client)
+{
+    client->deadline_ns = 0;
+    shutdown(client->watch.fd, SHUT_RDWR);
+}
+
+/* ---- Replies ----------------------------------------------------------------------------------------- */
+
+static void add_header(struct MHD_Response *response, const char *name, const char *value)
+{
+    const enum MHD_Result added = MHD_add_response_header(response, name, value);
+    (void)added; /* fails without memory; the reply is right without it */
+}
+
+static void add_headers(struct MHD_Response *response, const struct exchange *exchange)
+{
+    const struct srv_reply *const reply = &exchange->reply;
+    if (reply->content_type)
+        add_header(response, "Content-Type", reply->content_type);
+    add_header(response, "X-Request-Id", exchange->request.id);
+    if (exchange->route && exchange->route->quiet)
+        add_header(response, "Cache-Control", "no-store");
+    if (reply->server_timing[0])
+        add_header(response, "Server-Timing", reply->server_timing);
+    if (reply->allow)
+        add_header(response, "Allow", reply->allow);
+    if (reply->status == 401)
+        add_header(response, "WWW-Authenticate", "Bearer");
+    if (reply->retry_after_s) {
+        char seconds[16];
+        snprintf(seconds, sizeof seconds, "%u", reply->retry_after_s);
+        add_header(response, "Retry-After", seconds);
+    }
+    if (reply->close)
+        add_header(response, "Connection", "close");
+}
+
+static enum MHD_Result send_reply(struct exchange *exchange)
+{
+    struct srv_reply *const reply = &exchange->reply;
+    struct client *const client = exchange->client;
+    if (srv_state(client->http->server) == SRV_STATE_DRAINING)
+        reply->close = true;
+    struct MHD_Response *const response =
+        MHD_create_response_from_buffer(reply->size, reply->body, MHD_RESPMEM_MUST_FREE);
+    if (!response)
+        return MHD_NO;
+    reply->body = NULL; /* the response's now */
+    add_headers(response, exchange);
+    enter(client, PHASE_REPLY, client->http->server->options->send_timeout_ms);
+    const enum MHD_Result queued = MHD_queue_response(client->connection, reply->status, response);
+    MHD_destroy_response(response);
+    return queued;
+}
+
+/* What else may come as a method has no business here, or is none: such a connection is not read on. */
+static bool is_common_method(const char *method)
+{
+    static const char *const known[] = {"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(known[i], method) == 0)
+            return true;
+    return false;
+}
+
+/* Answers now, before the rest of the request is read. */
+static enum MHD_Result refuse(struct exchange *exchange, const struct srv_problem *problem)
+{
+    srv_reply_problem(&exchange->reply, problem);
+    exchange->replied = true;
+    const bool more_to_come = exchange->framing.chunked || exchange->framing.length > 0;
+    exchange->client->linger = more_to_come;
+    exchange->reply.close = more_to_come || problem->reason == SRV_MALFORMED || !is_common_method(exchange->method);
+    return send_reply(exchange);
+}
+
+/* Writes a whole reply past libmicrohttpd, which has written nothing for this request yet; the connection must be closed
+ * after it. A socket that does not take a few hundred bytes at once has a client that would not read them. */
+static void write_refusal(struct client *client, struct exchange *exchange, const struct srv_problem *problem)
+{
+    struct srv_reply reply;
+    srv_reply_problem(&reply, problem);
+    char id[SRV_ID_MAX + 1];
+    srv_request_id_make(id);
+    struct srv_text text = {0};
+    srv_text_print(&text,
+                   "HTTP/1.1 %u %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nX-Request-Id: %s\r\nConnection: close\r\n",
+                   reply.status, MHD_get_reason_phrase_for(reply.status), reply.content_type, reply.size,
+                   exchange && exchange->began ? exchange->request.id : id);
+    if (reply.retry_after_s)
+        srv_text_print(&text, "Retry-After: %u\r\n", reply.retry_after_s);
+    srv_text_string(&text, "\r\n");
+    srv_text_add(&text, reply.body ? reply.body : "", reply.body ? reply.size : 0);
+    if (!text.failed) {
+        const ssize_t sent = send(client->watch.fd, text.data, text.size, MSG_DONTWAIT | MSG_NOSIGNAL);
+        (void)sent;
+    }
+    srv_text_deinit(&text);
+    if (exchange) {
+        srv_reply_deinit(&exchange->reply);
+        exchange->reply = reply;
+        exchange->replied = true;
+    } else {
+        srv_reply_deinit(&reply);
+    }
+}
+
+/* ---- Headers ----------------------------------------------------------------------------------------- */
+
+static enum MHD_Result add_request_header(void *arg, enum MHD_ValueKind kind, const char *name, size_t name_size,
+                                          const char *value, size_t value_size)
+{
+    (void)kind;
+    srv_headers_add(arg, name, name_size, value ? value : "", value ? value_size : 0);
+    return MHD_YES;
+}
+
+static enum MHD_Result add_query_pair(void *arg, enum MHD_ValueKind kind, const char *name, size_t name_size,
+                                      const char *value, size_t value_size)
+{
+    (void)kind;
+    srv_pairs_add(arg, name, name_size, value ? value : "", value ? value_size : 0);
+    return MHD_YES;
+}
+
+/* libmicrohttpd 0.9 joins folded lines and cuts values at a NUL, and does not tell. But it leaves header strings where
+ * they were received and only writes NULs over the colon and the line's end, so a plain line shows: its value starts
+ * behind its name's colon and blanks, and the next line starts right behind the value's CR and LF. */
+static bool lines_are_plain(const struct srv_headers *headers)
+{
+    for (size_t i = 0; i < headers->count; i++) {
+        const struct srv_header *const header = &headers->items[i];
+        const char *const after_colon = header->name + header->name_size + 1;
+        const char *const after_line = header->value + header->value_size + 2;
+        if (header->value < after_colon || header->value > after_colon + SRV_HEADER_BYTES_MAX ||
+            strspn(after_colon, " \t") != (size_t)(header->value - after_colon))
+            return false;
+        if (header->value[header->value_size + 1] != '\0')
+            return false;
+        if (i + 1 < headers->count ? headers->items[i + 1].name != after_line
+                                   : after_line[0] != '\0' || after_line[1] != '\0')
+            return false;
+    }
+    return true;
+}
+
+/* The path in a target: the part before the query, of "http://host/path" the part behind the host. */
+static char *path_of(char *target)
+{
+    char *path = target;
+    if (target[0] != '/' && strncasecmp(target, "http://", 7) == 0) {
+        path = strchr(target + 7, '/');
+        if (!path)
+            return memcpy(target, "/", 2);
+    }
+    path[strcspn(path, "?")] = '\0';
+    return path;
+}
+
+static void read_request(struct exchange *exchange, const struct srv_headers *headers)
+{
+    struct srv_request *const request = &exchange->request;
+    request->method = exchange->method;
+    request->path = path_of(exchange->target);
+    request->content_type = srv_headers_find(headers, "Content-Type");
+    request->accept = srv_headers_find(headers, "Accept");
+    request->authorization = srv_headers_find(headers, "Authorization");
+    request->api_key = srv_headers_find(headers, "X-API-Key");
+    request->owner = exchange;
+    MHD_get_connection_values_n(exchange->client->connection, MHD_GET_ARGUMENT_KIND, add_query_pair, &request->query);
+}
+
+/* Everything that can be decided before the body. */
+static bool admit(struct exchange *exchange, const char *version, struct srv_problem *problem)
+{
+    struct srv_http *const http = exchange->client->http;
+    struct srv_server *const server = http->server;
+    struct srv_request *const request = &exchange->request;
+    struct srv_headers headers = {0};
+    MHD_get_connection_values_n(exchange->client->connection, MHD_HEADER_KIND, add_request_header, &headers);
+    const char *const id = srv_headers_find(&headers, "X-Request-Id");
+    if (id && srv_request_id_ok(id))
+        memcpy(request->id, id, strlen(id) + 1);
+    else
+        srv_request_id_make(request->id);
+    if (!srv_headers_check(exchange->method, exchange->target, version, &headers, &exchange->framing, problem))
+        return false;
+    if (http->shows_raw && !lines_are_plain(&headers))
+        return srv_refuse(problem, SRV_MALFORMED, "a header line is folded, holds a NUL or does not end in CR LF");
+    read_request(exchange, &headers);
+    exchange->route = srv_route_find(request->method, request->path, problem);
+    if (!exchange->route)
+        return false;
+    const struct srv_key *key;
+    if (exchange->route->needs_key && !srv_admit_key(server, request, &key, problem))
+        return false;
+    if (exchange->route->takes_body)
+        return srv_admit_state(server, problem) && srv_admit_body(server, request, &exchange->framing, problem);
+    return !exchange->framing.chunked && exchange->framing.length == 0 ? true
+           : srv_refuse(problem, SRV_MALFORMED, "%s takes no body", exchange->route->pattern);
+}
+
+static enum MHD_Result begin(struct exchange *exchange, const char *method, const char *version)
+{
+    struct client *const client = exchange->client;
+    struct srv_problem problem;
+    exchange->began = true;
+    snprintf(exchange->method, sizeof exchange->method, "%s", method);
+    if (!admit(exchange, version, &problem)) {
+        return refuse(exchange, &problem);
+    }
+    if (exchange->framing.length > 0) {
+        exchange->body_capacity = (size_t)exchange->framing.length;
+        exchange->body = malloc(exchange->body_capacity);
+        if (!exchange->body) {
+            srv_refuse(&problem, SRV_NO_MEMORY, "there is no memory for the body");
+            problem.retry_after_s = 1;
+            return refuse(exchange, &problem);
+        }
+    }
+    enter(client, PHASE_BODY, client->http->server->options->body_timeout_ms);
+    return MHD_YES;
+}
+
+/* ---- Body -------------------------------------------------------------------------------------------- */
+
+/* Room for `more` bytes of a chunked body. */
+static bool grow_body(struct exchange *exchange, size_t more, struct srv_problem *problem)
+{
+    struct srv_server *const server = exchange->client->http->server;
+    struct srv_request *const request = &exchange->request;
+    const uint64_t max = server->options->body_bytes_max;
+    if (more > max - request->body_size)
+        return srv_refuse(problem, SRV_BODY_TOO_LARGE, "the body is larger than the limit of %llu bytes",
+                          (unsigned long long)max);
+    if (request->body_size + more <= exchange->body_capacity)
+        return true;
+    size_t capacity = exchange->body_capacity ? exchange->body_capacity : BODY_FIRST_BYTES;
+    while (capacity < request->body_size + more)
+        capacity *= 2;
+    if (!srv_admit_bytes(server, request, capacity - exchange->body_capacity, problem))
+        return false;
+    uint8_t *const body = realloc(exchange->body, capacity);
+    if (!body) {
+        srv_refuse(problem, SRV_NO_MEMORY, "there is no memory for the body");
+        problem->retry_after_s = 1;
+        return false;
+    }
+    exchange->body = body;
+    exchange->body_capacity = capacity;
+    return true;
+}
+
+static enum MHD_Result take_body(struct exchange *exchange, const char *data, size_t *size)
+{
+    struct srv_request *const request = &exchange->request;
+    struct srv_problem problem;
+    if (!grow_body(exchange, *size, &problem)) {
+        write_refusal(exchange->client, exchange, &problem);
+        exchange->client->linger = true;
+        return MHD_NO;
+    }
+    memcpy(exchange->body + request->body_size, data, *size);
+    request->body_size += *size;
+    exchange->client->http->server->metrics.received_bytes += *size;
+    *size = 0;
+    return MHD_YES;
+}
+
+/* ---- Jobs -------------------------------------------------------------------------------------------- */
+
+static enum srv_outcome outcome_of(const struct srv_reply *reply)
+{
+    if (reply->status < 400)
+        return SRV_OUTCOME_DONE;
+    return reply->reason == SRV_CLIENT_LEFT ? SRV_OUTCOME_CANCELLED
+           : reply->reason == SRV_DEADLINE  ? SRV_OUTCOME_EXPIRED
+                                            : SRV_OUTCOME_FAILED;
+}
+
+static void free_body(struct exchange *exchange)
+{
+    free(exchange->body);
+    exchange->body = NULL;
+    exchange->body_capacity = 0;
+    exchange->request.body = NULL;
+}
+
+static void stop_watching(struct client *client)
+{
+    if (client->watched)
+        srv_loop_remove(client->http->loop, &client->watch);
+    client->watched = false;
+}
+
+/* A job is over: its reply is the exchange's, its memory goes but for the reply, and the connection goes on. */
+static void finish(struct srv_http *http, struct srv_job *job)
+{
+    struct exchange *const exchange = job->owner;
+    struct srv_request *const request = &exchange->request;
+    assert(exchange->job == job);
+    exchange->reply = job->reply;
+    exchange->replied = true;
+    job->reply = (struct srv_reply){0};
+    srv_metrics_job(&http->server->metrics, job, outcome_of(&exchange->reply));
+    srv_note_service(http->server, job);
+    srv_job_free(job);
+    exchange->job = NULL;
+    free_body(exchange);
+    if (request->reserved > exchange->reply.size)
+        srv_release_bytes(http->server, request, request->reserved - exchange->reply.size);
+    stop_watching(exchange->client);
+    enter(exchange->client, PHASE_REPLY, http->server->options->send_timeout_ms);
+    MHD_resume_connection(exchange->client->connection);
+}
+
+static void finish_refused(struct srv_http *http, struct srv_job *job, const struct srv_problem *problem)
+{
+    srv_reply_problem(&job->reply, problem);
+    finish(http, job);
+}
+
+/* The client closed its side while its job is at work: nobody waits for the answer. (A client that only closes its
+ * sending side looks the same from here, and is treated the same, as other servers do.) */
+static void on_left(struct srv_watch *watch, uint32_t events)
+{
+    struct client *const client = (struct client *)watch;
+    struct exchange *const exchange = client->exchange;
+    struct srv_http *const http = client->http;
+    (void)events;
+    stop_watching(client);
+    exchange->left = true;
+    if (srv_queue_remove(http->server->queue, exchange->job)) {
+        struct srv_problem problem;
+        srv_refuse(&problem, SRV_CLIENT_LEFT, "the client left");
+        finish_refused(http, exchange->job, &problem);
+    } else {
+        exchange->job->cancel = true;
+    }
+}
+
+static enum MHD_Result wait_for_job(struct exchange *exchange)
+{
+    struct client *const client = exchange->client;
+    enter(client, PHASE_WAIT, 0);
+    MHD_suspend_connection(client->connection);
+    client->watched = srv_loop_add(client->http->loop, &client->watch, EPOLLRDHUP);
+    return MHD_YES;
+}
+
+static enum MHD_Result end_of_request(struct exchange *exchange)
+{
+    struct srv_request *const request = &exchange->request;
+    request->body = exchange->body;
+    exchange->route->handle(exchange->client->http->server, request, &exchange->reply, &exchange->job);
+    if (exchange->job)
+        return wait_for_job(exchange);
+    exchange->replied = true;
+    return send_reply(exchange);
+}
+
+/* ---- libmicrohttpd's callbacks ----------------------------------------------------------------------- */
+
+/* Called first with the headers, then with pieces of the body, then at the end; and again after each resume. */
+static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *url, const char *method,
+                                  const char *version, const char *data, size_t *size, void **state)
+{
+    struct exchange *const exchange = *state;
+    (void)arg, (void)connection, (void)url;
+    if (!exchange)
+        return MHD_NO;
+    if (!exchange->began)
+        return begin(exchange, method, version);
+    if (*size > 0)
+        return take_body(exchange, data, size);
+    if (exchange->left)
+        return MHD_NO;
+    return exchange->replied ? send_reply(exchange) : end_of_request(exchange);
+}
+
+static struct client *client_of(struct MHD_Connection *connection)
+{
+    return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+}
+
+/* The request line has arrived: the request begins. The result is on_request's *state. */
+static void *on_target(void *arg, const char *target, struct MHD_Connection *connection)
+{
+    struct srv_http *const http = arg;
+    struct client *const client = client_of(connection);
+    struct exchange *const exchange = client ? calloc(1, sizeof *exchange) : NULL;
+    if (!exchange)
+        return NULL;
+    exchange->target = strdup(target);
+    if (!exchange->target) {
+        free(exchange);
+        return NULL;
+    }
+    exchange->client = client;
+    exchange->began_ns = heed_now_ns();
+    client->exchange = exchange;
+    enter(client, PHASE_HEADERS, http->server->options->header_timeout_ms);
+    return exchange;
+}
+
+static void address_of(struct MHD_Connection *connection, char *text, socklen_t size)
+{
+    const struct sockaddr *const address =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
+    text[0] = '\0';
+    if (address && address->sa_family == AF_INET)
+        inet_ntop(AF_INET, &((const struct sockaddr_in *)address)->sin_addr, text, size);
+    else if (address && address->sa_family == AF_INET6)
+        inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)address)->sin6_addr, text, size);
+}
+
+static void log_request(const struct exchange *exchange, bool complete)
+{
+    const bool quiet = exchange->route && exchange->route->quiet && exchange->reply.status < 400;
+    const enum srv_log_level level = quiet ? SRV_LOG_DEBUG : exchange->reply.status >= 500 ? SRV_LOG_WARN : SRV_LOG_INFO;
+    if (!srv_log_wanted(level))
+        return;
+    char address[INET6_ADDRSTRLEN];
+    address_of(exchange->client->connection, address, sizeof address);
+    const bool refused = exchange->reply.status >= 400;
+    srv_log(level, "request", SRV_S("id", exchange->request.id), SRV_S("client", address),
+            SRV_S("method", exchange->method), SRV_S("path", exchange->request.path), SRV_N("status", exchange->reply.status),
+            SRV_S("reason", refused ? srv_refusal_label(exchange->reply.reason) : NULL),
+            SRV_S("sent", complete ? NULL : "broken off"), SRV_N("body_bytes", exchange->request.body_size),
+            SRV_N("reply_bytes", exchange->reply.size), SRV_MS("ms", (double)(heed_now_ns() - exchange->began_ns) / 1e6),
+            SRV_S("timing", exchange->reply.server_timing[0] ? exchange->reply.server_timing : NULL));
+}
+
+static void on_completed(void *arg, struct MHD_Connection *connection, void **state,
+                         enum MHD_RequestTerminationCode code)
+{
+    struct srv_http *const http = arg;
+    struct exchange *const exchange = *state;
+    (void)connection;
+    if (!exchange)
+        return;
+    struct client *const client = exchange->client;
+    assert(!exchange->job); /* a connection is suspended as long as its job lives */
+    if (exchange->replied) {
+        srv_metrics_request(&http->server->metrics, srv_route_index(exchange->route), exchange->reply.status);
+        if (exchange->reply.status >= 400)
+            http->server->metrics.refused[exchange->reply.reason]++;
+        log_request(exchange, code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
+    }
+    srv_release_bytes(http->server, &exchange->request, exchange->request.reserved);
+    srv_reply_deinit(&exchange->reply);
+    free_body(exchange);
+    free(exchange->target);
+    free(exchange);
+    *state = NULL;
+    client->exchange = NULL;
+    enter(client, PHASE_IDLE, http->server->options->idle_timeout_ms);
+}
+
+static void open_client(struct srv_http *http, struct MHD_Connection *connection, void **context)
+{
+    struct client *const client = calloc(1, sizeof *client);
+    *context = client;
+    http->server->connections++;
+    if (!client)
+        return; /* without one, on_target gives no exchange and on_request closes */
+    client->watch.fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    client->watch.ready = on_left;
+    client->http = http;
+    client->connection = connection;
+    client->next = http->clients;
+    client->link = &http->clients;
+    if (client->next)
+        client->next->link = &client->next;
+    http->clients = client;
+    enter(client, PHASE_IDLE, http->server->options->header_timeout_ms);
+    if (http->server->connections > http->server->options->connections_max) {
+        struct srv_problem problem;
+        srv_refuse(&problem, SRV_NO_MEMORY, "there are more than %llu connections",
+                   (unsigned long long)http->server->options->connections_max);
+        problem.retry_after_s = 1;
+        write_refusal(client, NULL, &problem);
+        http->server->metrics.refused[SRV_NO_MEMORY]++;
+        hang_up(client);
+    }
+}
+
+static void close_client(struct srv_http *http, void **context)
+{
+    struct client *const client = *context;
+    http->server->connections--;
+    if (!client)
+        return;
+    if (client->linger)
+        srv_linger_add(&http->linger, client->watch.fd);
+    stop_watching(client);
+    *client->link = client->next;
+    if (client->next)
+        client->next->link = client->link;
+    free(client);
+    *context = NULL;
+}
+
+static void on_connection(void *arg, struct MHD_Connection *connection, void **context,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    if (code == MHD_CONNECTION_NOTIFY_STARTED)
+        open_client(arg, connection, context);
+    else
+        close_client(arg, context);
+}
+
+static void on_message(void *arg, const char *format, va_list arguments)
+{
+    (void)arg;
+    if (!srv_log_wanted(SRV_LOG_DEBUG))
+        return;
+    char text[300];
+    vsnprintf(text, sizeof text, format, arguments);
+    text[strcspn(text, "\n")] = '\0';
+    srv_log(SRV_LOG_DEBUG, "libmicrohttpd", SRV_S("text", text));
+}
+
+/* ---- The loop ---------------------------------------------------------------------------------------- */
+
+/* A phase took too long. Between requests the connection is closed without a word; in the middle of one the client is
+ * told first. */
+static void expire(struct srv_http *http, struct client *client)
+{
+    const struct srv_options *const options = http->server->options;
+    struct exchange *const exchange = client->exchange;
+    if (client->phase == PHASE_HEADERS || client->phase == PHASE_BODY) {
+        const bool body = client->phase == PHASE_BODY;
+        struct srv_problem problem;
+        srv_refuse(&problem, SRV_SLOW_CLIENT, "the %s did not arrive within %llu ms", body ? "body" : "headers",
+                   (unsigned long long)(body ? options->body_timeout_ms : options->header_timeout_ms));
+        write_refusal(client, exchange, &problem);
+    }
+    hang_up(client);
+}
+
+static void sweep(struct srv_http *http, uint64_t now_ns)
+{
+    for (struct client *client = http->clients; client; client = client->next)
+        if (client->deadline_ns && now_ns >= client->deadline_ns)
+            expire(http, client);
+    srv_linger_sweep(&http->linger, now_ns);
+}
+
+static void answer_expired_jobs(struct srv_http *http, uint64_t now_ns)
+{
+    struct srv_job *job;
+    while ((job = srv_queue_take_expired(http->server->queue, now_ns))) {
+        srv_work_expired(job, now_ns);
+        finish(http, job);
+    }
+}
+
+static void empty_mailbox(struct srv_http *http)
+{
+    for (struct srv_job *job = srv_mailbox_take(&http->server->mailbox), *next; job; job = next) {
+        next = job->next;
+        finish(http, job);
+    }
+}
+
+static void on_mail(struct srv_watch *watch, uint32_t events)
+{
+    (void)events;
+    struct srv_http *const http = (struct srv_http *)((char *)watch - offsetof(struct srv_http, mailbox_watch));
+    http->mail = true;
+}
+
+static void on_daemon(struct srv_watch *watch, uint32_t events)
+{
+    (void)watch, (void)events; /* MHD_run follows every wait */
+}
+
+void srv_http_turn(struct srv_http *http)
+{
+    const bool queued = srv_queue_count(http->server->queue) > 0;
+    const int tick_ms = queued ? TICK_QUEUED_MS : TICK_MS;
+    MHD_UNSIGNED_LONG_LONG pending_ms;
+    const bool pending = MHD_get_timeout(http->daemon, &pending_ms) == MHD_YES;
+    srv_loop_wait(http->loop, pending && pending_ms < (unsigned)tick_ms ? (int)pending_ms : tick_ms);
+    if (http->mail) {
+        http->mail = false;
+        empty_mailbox(http);
+    }
+    const uint64_t now_ns = heed_now_ns();
+    if (queued)
+        answer_expired_jobs(http, now_ns);
+    if (now_ns >= http->next_sweep_ns) {
+        sweep(http, now_ns);
+        http->next_sweep_ns = now_ns + TICK_MS * UINT64_C(1000000);
+    }
+    MHD_run(http->daemon);
+}
+
+/* ---- From create to free ----------------------------------------------------------------------------- */
+
+#if MHD_VERSION >= 0x01000000
+#define STRICTNESS MHD_OPTION_CLIENT_DISCIPLINE_LVL
+#else
+#define STRICTNESS MHD_OPTION_STRICT_FOR_CLIENT
+#endif
+
+static struct MHD_Daemon *start_daemon(struct srv_http *http, int listen_fd)
+{
+    const unsigned connections = (unsigned)http->server->options->connections_max + SPARE_CONNECTIONS;
+    /* Missing Host and the like are refused by headers.c, in words; where 1.0.x knows more, it shall say no itself. */
+    const int strictness = http->shows_raw ? 0 : 1;
+    return MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, http,
+                            MHD_OPTION_EXTERNAL_LOGGER, on_message, http,
+                            MHD_OPTION_LISTEN_SOCKET, listen_fd,
+                            MHD_OPTION_CONNECTION_LIMIT, connections,
+                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)SRV_CONNECTION_BYTES,
+                            STRICTNESS, strictness,
+                            MHD_OPTION_URI_LOG_CALLBACK, on_target, http,
+                            MHD_OPTION_NOTIFY_COMPLETED, on_completed, http,
+                            MHD_OPTION_NOTIFY_CONNECTION, on_connection, http,
+                            MHD_OPTION_END);
+}
+
+struct srv_http *srv_http_create(struct srv_server *server, struct srv_loop *loop, int listen_fd, char *error,
+                                 size_t error_size)
+{
+    struct srv_http *const http = calloc(1, sizeof *http);
+    if (!http) {
+        snprintf(error, error_size, "there is no memory");
+        return NULL;
+    }
+    http->server = server;
+    http->loop = loop;
+    http->linger.loop = loop;
+    http->shows_raw = strncmp(MHD_get_version(), "0.", 2) == 0;
+    http->daemon = start_daemon(http, listen_fd);
+    if (!http->daemon) {
+        snprintf(error, error_size, "libmicrohttpd %s cannot be started", MHD_get_version());
+        free(http);
+        return NULL;
+    }
+    const int epoll_fd = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+    http->daemon_watch = (struct srv_watch){.fd = epoll_fd, .ready = on_daemon};
+    http->mailbox_watch = (struct srv_watch){.fd = server->mailbox.fd, .ready = on_mail};
+    if (!srv_loop_add(loop, &http->daemon_watch, EPOLLIN) || !srv_loop_add(loop, &http->mailbox_watch, EPOLLIN)) {
+        snprintf(error, error_size, "epoll cannot watch more descriptors");
+        MHD_stop_daemon(http->daemon);
+        free(http);
+        return NULL;
+    }
+    return http;
+}
+
+size_t srv_http_active(const struct srv_http *http)
+{
+    return http->active;
+}
+
+void srv_http_refuse_receiving(struct srv_http *http)
+{
+    for (struct client *client = http->clients; client; client = client->next) {
+        struct srv_problem problem;
+        if (client->phase != PHASE_BODY || srv_admit_state(http->server, &problem))
+            continue;
+        write_refusal(client, client->exchange, &problem);
+        client->linger = true;
+        hang_up(client);
+    }
+}
+
+void srv_http_cancel_all(struct srv_http *http)
+{
+    struct srv_problem problem;
+    srv_refuse(&problem, SRV_DRAINING, "the server is shutting down");
+    srv_queue_close(http->server->queue);
+    for (struct client *client = http->clients; client; client = client->next) {
+        if (client->phase != PHASE_WAIT)
+            continue;
+        struct srv_job *const job = client->exchange->job;
+        if (srv_queue_remove(http->server->queue, job))
+            finish_refused(http, job, &problem);
+        else
+            job->cancel = true;
+    }
+}
+
+void srv_http_free(struct srv_http *http)
+{
+    if (!http)
+        return;
+    empty_mailbox(http);
+    MHD_run(http->daemon); /* resumed connections get their replies, as far as their sockets take them */
+    srv_loop_remove(http->loop, &http->daemon_watch);
+    srv_loop_remove(http->loop, &http->mailbox_watch);
+    MHD_stop_daemon(http->daemon);
+    srv_linger_deinit(&http->linger);
+    free(http);
+}

@@ -1,0 +1,128 @@
+/* Reading and comparing API keys. */
+#include "keys.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { KEY_MIN = 8, KEY_MAX = 256 };
+
+static bool add_key(struct srv_keys *keys, const char *line, size_t size)
+{
+    const size_t key_size = strcspn(line, " \t\r\n") < size ? strcspn(line, " \t\r\n") : size;
+    struct srv_key *const items = realloc(keys->items, (keys->count + 1) * sizeof *items);
+    if (!items)
+        return false;
+    keys->items = items;
+    struct srv_key *const key = &items[keys->count];
+    *key = (struct srv_key){.text = calloc(1, size + 3), .size = key_size};
+    if (!key->text)
+        return false;
+    keys->count++;
+    memcpy(key->text, line, key_size);
+    char *out = key->text + key_size + 1;
+    for (const char *p = line + key_size; p < line + size;) {
+        p += strspn(p, " \t\r");
+        const size_t length = strcspn(p, " \t\r\n");
+        if (p >= line + size || length == 0)
+            break;
+        *out++ = ' ';
+        memcpy(out, p, length);
+        out += length;
+        p += length;
+        key->limited = true;
+    }
+    *out = ' ';
+    return true;
+}
+
+bool srv_keys_parse(struct srv_keys *keys, const char *text, char *error, size_t size)
+{
+    *keys = (struct srv_keys){0};
+    unsigned number = 1;
+    for (const char *line = text; *line; number++) {
+        const size_t length = strcspn(line, "\n");
+        const size_t key_size = strcspn(line, " \t\r\n#");
+        if (key_size && (key_size < KEY_MIN || key_size > KEY_MAX)) {
+            snprintf(error, size, "line %u: the key has %zu characters, allowed are %d to %d", number, key_size, KEY_MIN,
+                     KEY_MAX);
+            return false;
+        }
+        if (key_size && !add_key(keys, line, length)) {
+            snprintf(error, size, "there is no memory for the keys");
+            return false;
+        }
+        line += length + (line[length] == '\n');
+    }
+    if (keys->count == 0) {
+        snprintf(error, size, "there is no key in it");
+        return false;
+    }
+    return true;
+}
+
+bool srv_keys_load(struct srv_keys *keys, const char *path, char *error, size_t size)
+{
+    enum { FILE_MAX = 1 << 20 };
+    *keys = (struct srv_keys){0};
+    FILE *const file = fopen(path, "rb");
+    if (!file) {
+        snprintf(error, size, "%.200s: %s", path, strerror(errno));
+        return false;
+    }
+    char *const text = calloc(1, FILE_MAX + 1);
+    const size_t length = text ? fread(text, 1, FILE_MAX, file) : 0;
+    fclose(file);
+    char inner[160] = "it cannot be read, or is beyond 1 MiB";
+    const bool ok = text && length < FILE_MAX && srv_keys_parse(keys, text, inner, sizeof inner);
+    if (!ok)
+        snprintf(error, size, "%.200s: %s", path, inner);
+    free(text);
+    return ok;
+}
+
+void srv_keys_deinit(struct srv_keys *keys)
+{
+    for (size_t i = 0; i < keys->count; i++)
+        free(keys->items[i].text);
+    free(keys->items);
+    *keys = (struct srv_keys){0};
+}
+
+const struct srv_key *srv_keys_find(const struct srv_keys *keys, const char *text)
+{
+    const size_t size = strlen(text);
+    const struct srv_key *found = NULL;
+    for (size_t i = 0; i < keys->count; i++) {
+        const struct srv_key *const key = &keys->items[i];
+        unsigned char different = key->size != size;
+        for (size_t k = 0; k < size; k++)
+            different |= (unsigned char)(text[k] ^ key->text[k < key->size ? k : 0]);
+        if (!different)
+            found = key;
+    }
+    return found;
+}
+
+bool srv_key_allows(const struct srv_key *key, const char *model)
+{
+    if (!key->limited)
+        return true;
+    const size_t size = strlen(model);
+    const char *p = key->text + key->size + 1;
+    while ((p = strstr(p, model))) {
+        if (p[-1] == ' ' && p[size] == ' ')
+            return true;
+        p++;
+    }
+    return false;
+}
+
+const char *srv_keys_sent(const char *authorization, const char *api_key)
+{
+    if (authorization && strncasecmp(authorization, "Bearer ", 7) == 0)
+        return authorization + 7 + strspn(authorization + 7, " ");
+    return api_key;
+}

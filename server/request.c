@@ -1,0 +1,88 @@
+/* The small parts of a request. */
+#include "request.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/random.h>
+
+void srv_pairs_add(struct srv_pairs *pairs, const char *name, size_t name_size, const char *value, size_t value_size)
+{
+    if (pairs->count == SRV_PAIRS_MAX) {
+        pairs->overflowed = true;
+        return;
+    }
+    pairs->items[pairs->count++] =
+        (struct srv_pair){.name = name, .name_size = name_size, .value = value, .value_size = value_size};
+}
+
+bool srv_request_id_ok(const char *id)
+{
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.:+/=";
+    const size_t length = strspn(id, allowed);
+    return length >= 1 && length <= SRV_ID_MAX && id[length] == '\0';
+}
+
+void srv_request_id_make(char id[SRV_ID_MAX + 1])
+{
+    /* A random start of this process, then a count: unique here, and in a fleet as far as 64 random bits go. */
+    static _Thread_local uint64_t start, count;
+    if (!count && getrandom(&start, sizeof start, 0) != sizeof start)
+        start = (uintptr_t)&start;
+    count++;
+    snprintf(id, SRV_ID_MAX + 1, "%016llx-%llx", (unsigned long long)start, (unsigned long long)count);
+}
+
+bool srv_media_type_is(const char *content_type, const char *type)
+{
+    if (!content_type)
+        return false;
+    const size_t length = strlen(type);
+    return strncasecmp(content_type, type, length) == 0 && strchr("; \t", content_type[length]) != NULL;
+}
+
+/* The q of one element of an Accept header, 0..1; 1 where none is said. */
+static double quality(const char *element, size_t size)
+{
+    for (size_t i = 0; i + 1 < size; i++) {
+        if (element[i] != ';')
+            continue;
+        size_t k = i + 1;
+        while (k < size && (element[k] == ' ' || element[k] == '\t'))
+            k++;
+        if (k + 1 < size && (element[k] == 'q' || element[k] == 'Q') && element[k + 1] == '=') {
+            char number[8] = {0};
+            memcpy(number, element + k + 2, size - k - 2 < 7 ? size - k - 2 : 7);
+            const double q = strtod(number, NULL);
+            return q >= 0 && q <= 1 ? q : 0;
+        }
+    }
+    return 1;
+}
+
+enum srv_accept srv_accept(const char *accept)
+{
+    static const struct {
+        const char *type;
+        enum srv_accept means;
+    } types[] = {{"application/json", SRV_ACCEPT_JSON}, {"image/jpeg", SRV_ACCEPT_JPEG}, {"image/png", SRV_ACCEPT_PNG}};
+    enum srv_accept best = SRV_ACCEPT_JSON;
+    double best_q = 0;
+    for (const char *p = accept ? accept : ""; *p;) {
+        p += strspn(p, " \t");
+        const size_t size = strcspn(p, ",");
+        for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+            const size_t length = strlen(types[i].type);
+            if (size < length || strncasecmp(p, types[i].type, length) != 0 || !strchr(";, \t", p[length]))
+                continue;
+            const double q = quality(p, size);
+            if (q > best_q) {
+                best = types[i].means;
+                best_q = q;
+            }
+        }
+        p += size + (p[size] == ',');
+    }
+    return best;
+}

@@ -1,0 +1,256 @@
+/* Starting, serving, ending.
+ *
+ *   LOADING   the loop answers already: live, not ready; a thread loads models, makes workers, tests each model once
+ *   READY     requests are taken
+ *   DRAINING  first signal: not ready; accepted requests are finished, new ones are told to go elsewhere
+ *   end       nothing accepted is left, or drain_ms is over
+ */
+#include "serve.h"
+#include "http.h"
+#include "listen.h"
+#include "log.h"
+#include "notify.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+enum {
+    PROCESS_BYTES = 32 << 20,      /* code, threads' stacks in use, what is small */
+    FLIGHT_BYTES_DEFAULT = 512 << 20,
+    FLIGHT_BYTES_MIN = 16 << 20
+};
+
+/* All of a running server; srv_server is what its parts share. */
+struct serve {
+    struct srv_server server;
+    struct srv_loop loop;
+    struct srv_http *http;
+    struct srv_watch signals;
+    pthread_t loader;
+    bool has_loader;
+    atomic_bool load_failed;
+    uint64_t drain_until_ns; /* 0: not draining */
+    uint64_t watchdog_ns, next_sign_ns;
+    uint16_t port;
+};
+
+/* ---- Loading, on a thread of its own ------------------------------------------------------------------ */
+
+static bool plan_budget(struct srv_server *server)
+{
+    const struct srv_options *const options = server->options;
+    const size_t contexts = server->worker_count * server->models.context_bytes;
+    const size_t connections = (size_t)options->connections_max * SRV_CONNECTION_BYTES;
+    server->budget.fixed = PROCESS_BYTES + server->models.weights_bytes + contexts + connections;
+    const size_t limit = options->memory_mb ? (size_t)options->memory_mb << 20
+                                            : server->budget.fixed + FLIGHT_BYTES_DEFAULT;
+    srv_log(SRV_LOG_INFO, "memory", SRV_N("weights_mib", server->models.weights_bytes >> 20),
+            SRV_N("contexts_mib", contexts >> 20), SRV_N("connections_mib", connections >> 20),
+            SRV_N("process_mib", PROCESS_BYTES >> 20), SRV_N("fixed_mib", server->budget.fixed >> 20),
+            SRV_N("budget_mib", limit >> 20));
+    if (limit < server->budget.fixed + FLIGHT_BYTES_MIN) {
+        char text[200];
+        snprintf(text, sizeof text, "memory_mb is %zu, needed are %zu; or lower pixels_max, threads or connections_max",
+                 limit >> 20, (server->budget.fixed + FLIGHT_BYTES_MIN + (1 << 20) - 1) >> 20);
+        srv_log(SRV_LOG_ERROR, "start", SRV_S("error", text));
+        return false;
+    }
+    server->budget.flight = limit - server->budget.fixed;
+    return true;
+}
+
+static void put_in_mailbox(void *arg, struct srv_job *job)
+{
+    srv_mailbox_put(arg, job);
+}
+
+static bool load(struct srv_server *server)
+{
+    struct heed_error error = {0};
+    if (srv_models_load(&server->models, server->options, server->worker_count, &error) != HEED_OK)
+        goto fail;
+    if (!plan_budget(server))
+        return false;
+    const struct srv_workers_plan plan = {
+        .count = server->worker_count,
+        .context_bytes = server->models.context_bytes,
+        .options = server->options,
+        .queue = server->queue,
+        .done = put_in_mailbox,
+        .done_arg = &server->mailbox,
+    };
+    if (srv_workers_create(&plan, &server->workers, &error) != HEED_OK ||
+        srv_workers_self_test(server->workers, &server->models, &error) != HEED_OK ||
+        srv_workers_start(server->workers, &error) != HEED_OK)
+        goto fail;
+    return true;
+
+fail:
+    srv_log(SRV_LOG_ERROR, "start", SRV_S("error", error.text));
+    return false;
+}
+
+static void *load_in_thread(void *arg)
+{
+    struct serve *const serve = arg;
+    struct srv_server *const server = &serve->server;
+    if (!load(server)) {
+        serve->load_failed = true;
+        return NULL;
+    }
+    int expected = SRV_STATE_LOADING;
+    if (!atomic_compare_exchange_strong(&server->state, &expected, SRV_STATE_READY))
+        return NULL;
+    for (size_t i = 0; i < server->models.count; i++) {
+        const struct heed_model_info *const info = server->models.items[i].info;
+        srv_log(SRV_LOG_INFO, "model", SRV_S("name", info->name), SRV_S("family", info->family),
+                SRV_S("cpu", info->cpu_level), SRV_N("parameters", info->parameters),
+                SRV_N("context_mib", server->models.items[i].context_bytes >> 20));
+    }
+    srv_log(SRV_LOG_INFO, "ready", SRV_N("port", serve->port), SRV_N("workers", server->worker_count),
+            SRV_MS("after_ms", (double)(heed_now_ns() - server->started_ns) / 1e6));
+    srv_notify("READY=1");
+    return NULL;
+}
+
+/* ---- Ending ------------------------------------------------------------------------------------------- */
+
+static void on_signal(struct srv_watch *watch, uint32_t events)
+{
+    struct serve *const serve = (struct serve *)((char *)watch - offsetof(struct serve, signals));
+    struct signalfd_siginfo signal;
+    (void)events;
+    if (read(watch->fd, &signal, sizeof signal) != sizeof signal)
+        return;
+    if (serve->drain_until_ns) {
+        srv_log(SRV_LOG_WARN, "ended at once", SRV_N("signal", signal.ssi_signo));
+        _exit(128 + (int)signal.ssi_signo);
+    }
+    serve->drain_until_ns = heed_now_ns() + serve->server.options->drain_ms * 1000000 + 1;
+    serve->server.state = SRV_STATE_DRAINING;
+    srv_notify("STOPPING=1");
+    srv_log(SRV_LOG_INFO, "draining", SRV_N("signal", signal.ssi_signo), SRV_N("active", srv_http_active(serve->http)));
+    srv_http_refuse_receiving(serve->http);
+}
+
+static bool is_over(const struct serve *serve)
+{
+    if (serve->load_failed)
+        return true;
+    if (!serve->drain_until_ns)
+        return false;
+    return srv_http_active(serve->http) == 0 || heed_now_ns() >= serve->drain_until_ns;
+}
+
+static void show_life(struct serve *serve)
+{
+    const uint64_t now_ns = heed_now_ns();
+    if (!serve->watchdog_ns || now_ns < serve->next_sign_ns)
+        return;
+    srv_notify("WATCHDOG=1");
+    serve->next_sign_ns = now_ns + serve->watchdog_ns;
+}
+
+static void end(struct serve *serve)
+{
+    struct srv_server *const server = &serve->server;
+    if (serve->has_loader)
+        pthread_join(serve->loader, NULL);
+    if (serve->http)
+        srv_http_cancel_all(serve->http);
+    srv_workers_free(server->workers);
+    srv_http_free(serve->http);
+    srv_models_deinit(&server->models);
+    srv_queue_free(server->queue);
+    srv_mailbox_deinit(&server->mailbox);
+    srv_keys_deinit(&server->keys);
+    if (serve->signals.fd >= 0)
+        close(serve->signals.fd);
+    srv_loop_deinit(&serve->loop);
+}
+
+/* ---- Starting ----------------------------------------------------------------------------------------- */
+
+/* As many descriptors as we may have: a connection each. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static bool take_signals(struct serve *serve)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &set, NULL); /* before there is any thread: all inherit it */
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    serve->signals = (struct srv_watch){.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), .ready = on_signal};
+    return serve->signals.fd >= 0 && srv_loop_add(&serve->loop, &serve->signals, EPOLLIN);
+}
+
+static bool start(struct serve *serve, char *error, size_t size)
+{
+    struct srv_server *const server = &serve->server;
+    const struct srv_options *const options = server->options;
+    server->queue = srv_queue_create((size_t)options->queue_slots);
+    if (!server->queue || !srv_mailbox_init(&server->mailbox) || !srv_loop_init(&serve->loop) || !take_signals(serve)) {
+        snprintf(error, size, "the system gives no memory or no descriptors: %s", strerror(errno));
+        return false;
+    }
+    if (options->api_keys[0] && !srv_keys_load(&server->keys, options->api_keys, error, size))
+        return false;
+    const int fd = srv_listen(options->address, (uint16_t)options->port, &serve->port, error, size);
+    if (fd < 0)
+        return false;
+    serve->http = srv_http_create(server, &serve->loop, fd, error, size);
+    if (!serve->http) {
+        close(fd);
+        return false;
+    }
+    srv_log(SRV_LOG_INFO, "listening", SRV_S("address", options->address), SRV_N("port", serve->port));
+    serve->has_loader = pthread_create(&serve->loader, NULL, load_in_thread, serve) == 0;
+    if (!serve->has_loader)
+        snprintf(error, size, "the system gives no thread");
+    return serve->has_loader;
+}
+
+int srv_serve(const struct srv_options *options)
+{
+    struct serve *const serve = calloc(1, sizeof *serve);
+    if (!serve)
+        return 1;
+    srv_log_setup((enum srv_log_format)options->log_format, (enum srv_log_level)options->log_level);
+    raise_descriptor_limit();
+    serve->loop.fd = serve->signals.fd = serve->server.mailbox.fd = -1;
+    serve->server.options = options;
+    serve->server.started_ns = heed_now_ns();
+    serve->server.worker_count = options->threads ? (unsigned)options->threads : heed_cpu_cores();
+    serve->watchdog_ns = srv_notify_watchdog_ns();
+    char error[300];
+    bool ok = start(serve, error, sizeof error);
+    if (!ok)
+        srv_log(SRV_LOG_ERROR, "start", SRV_S("error", error));
+    while (ok && !is_over(serve)) {
+        srv_http_turn(serve->http);
+        show_life(serve);
+    }
+    ok = ok && !serve->load_failed;
+    if (ok)
+        srv_log(SRV_LOG_INFO, "ended", SRV_N("unfinished", srv_http_active(serve->http)));
+    end(serve);
+    free(serve);
+    return ok ? 0 : 1;
+}

@@ -43,13 +43,13 @@ def attend(name, size, type, key_channels, value_channels, heads=1, normalizatio
     state = module.state_dict()
     for part in [part.removesuffix(".weight") for part in state if part.endswith(".weight")]:
         gain = sharpness if part in ("keys", "queries", "phi", "theta") else 1
-        w.add_linear(part, list(state[f"{part}.weight"].shape), gain=gain)
-    module.load_state_dict(w)
+        w.add_linear(f"attention.{PLACE}.{part}", list(state[f"{part}.weight"].shape), gain=gain)
+    tensors = {tensor.removeprefix(f"attention.{PLACE}."): value for tensor, value in w.items()}
+    module.load_state_dict(tensors)
     x = activations(f"{name}/input", (1, *size, CHANNELS))
     y = module(x)
-    torch.testing.assert_close(y.double(), written_out(entry, w, x), rtol=2e-5, atol=2e-5)
-    recipes = [[f"attention.{PLACE}.{part}", *recipe] for part, *recipe in w.recipes]
-    return {"name": name, "input": [1, *size, CHANNELS], "entry": entry, "weights": recipes}, y
+    torch.testing.assert_close(y.double(), written_out(entry, tensors, x), rtol=2e-5, atol=2e-5)
+    return {"name": name, "input": [1, *size, CHANNELS], "entry": entry, "weights": w.recipes}, y
 
 
 def make():

@@ -1,7 +1,7 @@
 """What every part of the golden data is made of: cases, their generated weights, their expected values.
 
 A suite becomes two files in data/: SUITE.json lists the cases and the recipe of every generated tensor,
-SUITE.safetensors holds what the reference answered. Activations are written channel last, as the engine has them.
+SUITE.safetensors holds what the reference answered, unless a case's own line does. Activations are written channel last, as the engine has them.
 """
 
 import json
@@ -64,11 +64,14 @@ def stored(key, x):
 
 def write(suite, cases, expected):
     DATA.mkdir(exist_ok=True)
-    tensors = {name: np.ascontiguousarray(t.detach().numpy() if torch.is_tensor(t) else t) for name, t in expected.items()}
     versions = {"torch": torch.__version__, "torchvision": torchvision.__version__, "numpy": np.__version__}
-    save_file(tensors, DATA / f"{suite}.safetensors", metadata=versions)
     lines = ",\n".join("  " + json.dumps(case) for case in cases)
-    (DATA / f"{suite}.json").write_text(f"[\n{lines}\n]\n")
-    (DATA / f"{suite}.safetensors").chmod(0o644)
-    size = sum((DATA / f"{suite}.{kind}").stat().st_size for kind in ("json", "safetensors"))
+    description = DATA / f"{suite}.json"
+    description.write_text(f'{{"made_by": {json.dumps(versions)}, "cases": [\n{lines}\n]}}\n')
+    size = description.stat().st_size
+    if expected:
+        values = DATA / f"{suite}.safetensors"
+        save_file({name: np.ascontiguousarray(t.numpy()) for name, t in expected.items()}, values, metadata=versions)
+        values.chmod(0o644)
+        size += values.stat().st_size
     print(f"{suite}: {len(cases)} cases, {size / 1024:.0f} KiB")

@@ -1,11 +1,13 @@
 """One layer at a time: PyTorch's and torchvision's operators on odd sizes, single pixels and ragged channels."""
 
 import math
+from types import SimpleNamespace
 
 import torch
 import torch.nn.functional as F
+from heed.heed_s import HeedS
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
-from torchvision.ops import FrozenBatchNorm2d, roi_align
+from torchvision.ops import FrozenBatchNorm2d, MultiScaleRoIAlign, roi_align
 
 import generated
 from cases import Weights, activations, channel_last, stored, write
@@ -20,7 +22,6 @@ def conv_cases():
         ("conv_1x1_odd_channels", (1, 7, 5, 13), 17, 1, {"rectifier": "relu"}),
         ("conv_1x1_wide", (1, 3, 3, 300), 67, 1, {"rectifier": "leaky"}),
         ("conv_1x1_stride_2", (1, 9, 6, 8), 12, 1, {"stride": 2, "norm_eps": 1e-5}),
-        ("conv_1x1_no_bias", (1, 5, 4, 6), 7, 1, {"bias": False}),
         ("conv_3x3_one_pixel", (1, 1, 1, 4), 6, 3, {}),
         ("conv_3x3_one_row", (1, 1, 9, 5), 6, 3, {"rectifier": "relu"}),
         ("conv_3x3_odd", (1, 11, 7, 9), 10, 3, {"rectifier": "relu"}),
@@ -29,7 +30,6 @@ def conv_cases():
         ("conv_3x3_stride_2_odd", (1, 9, 11, 7), 9, 3, {"stride": 2, "norm_eps": 1e-5, "rectifier": "relu"}),
         ("conv_3x3_stride_2_one_pixel", (1, 1, 1, 3), 24, 3, {"stride": 2, "rectifier": "leaky"}),
         ("conv_3x3_residual", (1, 6, 5, 16), 16, 3, {"norm_eps": 1e-5, "residual": True, "rectifier": "relu"}),
-        ("conv_3x3_dilation_2", (1, 9, 8, 6), 5, 3, {"dilation": 2}),
         ("conv_3x3_wide", (1, 13, 14, 64), 48, 3, {"rectifier": "relu"}),
         ("conv_7x7_stride_2", (1, 17, 22, 3), 19, 7, {"stride": 2, "norm_eps": 0.0, "rectifier": "relu"}),
         ("conv_7x7_one_pixel", (1, 1, 1, 3), 8, 7, {"stride": 2}),
@@ -42,14 +42,13 @@ def conv_cases():
 
 def conv(name, shape, outputs, kernel, options):
     case = {
-        "name": name, "input": shape, "outputs": outputs, "kernel": kernel, "stride": 1, "dilation": 1, "bias": True,
+        "name": name, "input": shape, "outputs": outputs, "kernel": kernel, "stride": 1, "dilation": 1,
         "depthwise": False, "residual": False, "rectifier": "none", "norm_eps": None, **options,
     }  # fmt: skip
-    case["bias"] = case["bias"] and case["norm_eps"] is None
     case["pad"] = case["dilation"] * (kernel // 2)
     groups = shape[3] if case["depthwise"] else 1
     w = Weights(name)
-    w.add_linear("conv", [outputs, shape[3] // groups, kernel, kernel], bias=0.3 if case["bias"] else 0)
+    w.add_linear("conv", [outputs, shape[3] // groups, kernel, kernel], bias=0.3 if case["norm_eps"] is None else 0)
     x = activations(f"{name}/input", shape)
     y = F.conv2d(x, w["conv.weight"], w.get("conv.bias"), case["stride"], case["pad"], case["dilation"], groups)
     if case["norm_eps"] is not None:
@@ -65,9 +64,9 @@ def conv(name, shape, outputs, kernel, options):
 def linear(name, rows, inputs, outputs, rectifier):
     w = Weights(name)
     w.add_linear("fc", [outputs, inputs])
-    x = torch.from_numpy(generated.tensor(f"{name}/input", [rows, inputs]))
+    x = activations(f"{name}/input", (rows, 1, 1, inputs)).flatten(1)
     y = RECTIFIERS[rectifier](F.linear(x, w["fc.weight"], w["fc.bias"]))
-    return {"name": name, "input": [rows, inputs], "outputs": outputs, "rectifier": rectifier, "weights": w.recipes}, y
+    return {"name": name, "input": [rows, 1, 1, inputs], "outputs": outputs, "rectifier": rectifier, "weights": w.recipes}, y
 
 
 def region_linear(name, regions, side, channels, outputs):
@@ -76,7 +75,7 @@ def region_linear(name, regions, side, channels, outputs):
     w.add_linear("fc", [outputs, channels * side * side])
     x = activations(f"{name}/input", (regions, side, side, channels))
     y = F.relu(F.linear(x.flatten(1), w["fc.weight"], w["fc.bias"]))
-    return {"name": name, "input": [regions, side, side, channels], "outputs": outputs, "weights": w.recipes}, y
+    return {"name": name, "input": [regions, side, side, channels], "outputs": outputs, "rectifier": "relu", "weights": w.recipes}, y
 
 
 def deconv(name, shape, outputs, rectifier):
@@ -101,10 +100,14 @@ def resize(name, shape, size, mode, add=False):
 
 
 def shuffle(name, shape):
-    """Channels of two halves interleaved."""
+    """The end of a ShuffleNetV2 unit: concatenate(first, leaky(conv(x))), then a shuffle by two groups."""
     n, h, w, c = shape
-    y = activations(f"{name}/input", shape).view(n, 2, c // 2, h, w).transpose(1, 2).reshape(n, c, h, w)
-    return {"name": name, "input": shape}, y
+    weights = Weights(name)
+    weights.add_linear("conv", [c, c, 1, 1])
+    second = RECTIFIERS["leaky"](F.conv2d(activations(f"{name}/input", shape), weights["conv.weight"], weights["conv.bias"]))
+    y = torch.cat((activations(f"{name}/first", shape), second), 1)
+    y = y.view(n, 2, c, h, w).transpose(1, 2).reshape(n, 2 * c, h, w)
+    return {"name": name, "input": shape, "weights": weights.recipes}, y
 
 
 def region_align(name, shape, scale, out, boxes):
@@ -128,6 +131,27 @@ BOXES = [
 ]
 
 
+LEVEL_BOXES = BOXES[:5] + [
+    [10.0, 20.0, 122.0, 132.0],  # side 112: the first of the second level
+    [10.0, 20.0, 121.99, 132.0],
+    [0.0, 0.0, 224.0, 224.0],  # side 224: the first of the third level
+    [0.0, 0.0, 448.0, 112.0],  # the same area
+    [0.0, 0.0, 223.99, 224.0],
+    [3.0, 5.0, 451.0, 453.0],  # side 448: the first of the last level
+    [0.0, 0.0, 500.0, 500.0],
+    [0.0, 0.0, 5000.0, 5000.0],
+]
+
+
+def region_levels(name, side, channels, out):
+    """Regions read from the pyramid level that fits their size."""
+    maps = [activations(f"{name}/level{i}", (1, side >> i, side >> i, channels)) for i in range(2, 6)]
+    boxes = torch.tensor(LEVEL_BOXES)
+    pooler = MultiScaleRoIAlign(["0", "1", "2", "3"], out, 2)
+    y = pooler({str(i): m for i, m in enumerate(maps)}, [boxes], [(side, side)])
+    return {"name": name, "input": [1, 1, 1, 1], "side": side, "channels": channels, "out": out, "boxes": boxes.tolist()}, y
+
+
 def prepare(name, height, width, rule):
     """The whole way of a photo into a network."""
     photo = generated.picture(name, height, width)
@@ -137,13 +161,8 @@ def prepare(name, height, width, rule):
         images, _ = transform([x.float() / 255])
         y, size = images.tensors, list(images.image_sizes[0])
     else:
-        longest = max(height, width)
-        size = [max(1, math.floor(side * rule["long_side"] / longest + 0.5)) for side in (height, width)]
-        y = F.interpolate(x[None].float(), size=size, mode="bilinear", align_corners=False, antialias=rule["antialias"])
-        y = y.flip(1) if rule["channels"] == "bgr" else y
-        y = (y - torch.tensor(rule["mean"])[:, None, None]) * torch.tensor(rule["scale"])[:, None, None]
-        y = F.pad(y, (0, -size[1] % rule["multiple"], 0, -size[0] % rule["multiple"]))
-    case = {"name": name, "photo": [height, width], "rule": rule, "resized": size, "padded": list(y.shape[2:])}
+        y, size = HeedS.prepare(SimpleNamespace(spec={"input": rule}), photo)
+    case = {"name": name, "input": [1, 1, 1, 1], "photo": [height, width], "rule": rule, "resized": size, "padded": list(y.shape[2:])}
     return case, y
 
 
@@ -161,14 +180,34 @@ def fit_rule(long_side, antialias):
     }  # fmt: skip
 
 
+def sizes(name, rule):
+    """Photo height and width -> resized height and width -> padded height and width."""
+    rows = []
+    for height, width in [*SIZES, *((w, h) for h, w in SIZES)]:
+        image = torch.zeros(1, 1, 1).expand(3, height, width)
+        if rule["resize"] == "short_side":
+            transform = GeneralizedRCNNTransform(rule["short_side"], rule["long_side_max"], rule["mean"], rule["std"], rule["multiple"])
+            images, _ = transform([image])
+            rows.append([height, width, *images.image_sizes[0], *images.tensors.shape[2:]])
+        else:
+            x, size = HeedS.prepare(SimpleNamespace(spec={"input": rule}), image.permute(1, 2, 0).numpy())
+            rows.append([height, width, *size, *x.shape[2:]])
+    return {"kind": "sizes", "name": name, "rule": rule, "rows": rows}
+
+
+SIZES = [(480, 640), (333, 500), (424, 640), (426, 640), (428, 640), (800, 600), (427, 640), (375, 500), (1, 1), (1, 2),
+         (1, 640), (3, 7), (719, 1281), (1080, 1920), (799, 800), (800, 1333), (801, 1334), (413, 987), (2, 1999), (97, 416)]  # fmt: skip
+
+
 def make():
     kinds = {
         "conv": [conv(*case) for case in conv_cases()],
+        "dilated": [conv("dilated_3x3", (1, 9, 8, 6), 5, 3, {"dilation": 2}), conv("dilated_one_pixel", (1, 1, 1, 4), 3, 3, {"dilation": 2})],
         "linear": [
             linear("linear_one_row", 1, 7, 5, "none"),
             linear("linear_rows", 9, 130, 37, "relu"),
+            region_linear("linear_regions", 3, 7, 6, 11),
         ],
-        "region_linear": [region_linear("region_linear_7x7", 3, 7, 6, 11)],
         "deconv": [
             deconv("deconv_one_pixel", (1, 1, 1, 3), 4, "none"),
             deconv("deconv_regions", (3, 5, 4, 14), 9, "relu"),
@@ -191,13 +230,14 @@ def make():
             resize("nearest_odd", (1, 7, 4, 5), [13, 7], "nearest", add=True),
             resize("nearest_from_one_pixel", (1, 1, 1, 3), [2, 1], "nearest"),
         ],
-        "shuffle": [shuffle("shuffle_even", (1, 3, 5, 8)), shuffle("shuffle_one_pixel", (1, 1, 1, 58))],
+        "shuffle": [shuffle("shuffle", (1, 3, 5, 9)), shuffle("shuffle_one_pixel", (1, 1, 1, 58))],
         "region_align": [
             region_align("region_align_quarter_7", (1, 13, 22, 5), 0.25, 7, BOXES),
             region_align("region_align_quarter_14", (1, 13, 22, 3), 0.25, 14, BOXES[:6]),
             region_align("region_align_full_scale", (1, 31, 29, 4), 1.0, 7, BOXES),
             region_align("region_align_one_pixel", (1, 1, 1, 9), 0.03125, 7, BOXES),
         ],
+        "region_levels": [region_levels("region_levels", 512, 3, 7)],
         "prepare": [
             prepare("prepare_short_side_480x640", 48, 64, torchvision_rule(80, 133)),
             prepare("prepare_short_side_wide", 21, 90, torchvision_rule(80, 133)),
@@ -213,4 +253,5 @@ def make():
         ],
     }
     cases = [{"kind": kind, **case} for kind, made in kinds.items() for case, _ in made]
+    cases += [sizes("sizes_torchvision", torchvision_rule(800, 1333)), sizes("sizes_fit", fit_rule(416, True))]
     write("layers", cases, {case["name"]: stored(case["name"], y) for made in kinds.values() for case, y in made})

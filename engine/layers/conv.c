@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "layers/conv_read.h"
+#include "layers/conv_winograd.h"
 #include "layers/shuffle.h"
 #include "layers/tiles.h"
 
@@ -14,10 +15,14 @@ void heed_conv_load(struct heed_loader *loader, struct heed_conv *conv, const ch
     *conv = (struct heed_conv){.name = name, .shape = shape};
     float *const weights = heed_conv_read(loader, name, &shape, 4,
                                           (size_t[]){shape.out, shape.in, shape.kernel, shape.kernel}, &conv->bias);
-    if (weights)
+    conv->winograd = heed_conv_winograd_suits(&shape);
+    if (weights && conv->winograd) {
+        heed_conv_winograd_pack(loader, conv, weights);
+    } else if (weights) {
         conv->weights = heed_loader_floats(loader, kernels->gemm_packed_floats(shape.out, k));
-    if (conv->weights)
-        kernels->gemm_pack(conv->weights, weights, k, 1, shape.out, k);
+        if (conv->weights)
+            kernels->gemm_pack(conv->weights, weights, k, 1, shape.out, k);
+    }
     free(weights);
 }
 
@@ -74,6 +79,11 @@ static void conv_run(struct heed_forward *forward, struct run *run)
     assert(x->c == shape->in);
     assert(y->n == x->n);
     assert(y->h == heed_conv_side(shape, x->h) && y->w == heed_conv_side(shape, x->w));
+    if (run->conv->winograd) {
+        assert(!run->first);
+        heed_conv_winograd_run(forward, run->conv, x, run->residual, y);
+        return;
+    }
 
     run->kernels = forward->kernels;
     run->direct = shape->kernel == 1 && shape->step == 1 && shape->pad == 0;

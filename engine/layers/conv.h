@@ -5,7 +5,7 @@
  * Weights are read under the reference implementation's names (NAME.weight, NAME.bias), a batch norm behind the
  * convolution is folded into them, and they are packed for the kernels: all at load. The output is cut into tiles of
  * pixels; a dense tile is laid out as a matrix (im2col) in the lane's scratch, which stays in its L2, and multiplied.
- * A 1x1 of step 1 reads its input where it lies. */
+ * A 1x1 of step 1 reads its input where it lies; a 3x3 of step 1 goes by Winograd's way (conv_winograd.h). */
 #ifndef HEED_LAYERS_CONV_H
 #define HEED_LAYERS_CONV_H
 
@@ -23,6 +23,7 @@ struct heed_conv_shape {
 struct heed_conv {
     const char *name;
     struct heed_conv_shape shape;
+    bool winograd;  /* weights: packed (36, out, in) */
     float *weights; /* dense: packed (out, kernel * kernel * in); depthwise: (kernel * kernel, c); transposed: packed (4 * out, in) */
     float *bias;    /* (out); transposed: (4 * out) */
 };

@@ -1,0 +1,17 @@
+/* 3x3 convolutions of step 1 by Winograd's F(4x4, 3x3) (kernels.h); only conv.c calls this. */
+#ifndef HEED_LAYERS_CONV_WINOGRAD_H
+#define HEED_LAYERS_CONV_WINOGRAD_H
+
+#include "layers/conv.h"
+
+/* Whether a convolution of this shape is faster so. */
+bool heed_conv_winograd_suits(const struct heed_conv_shape *shape);
+
+/* Packs weights (out, 9, in) into conv->weights. */
+void heed_conv_winograd_pack(struct heed_loader *loader, struct heed_conv *conv, const float *weights);
+
+/* Shapes have been checked. */
+void heed_conv_winograd_run(struct heed_forward *forward, const struct heed_conv *conv, const struct heed_tensor *x,
+                            const struct heed_tensor *residual, const struct heed_tensor *y);
+
+#endif

@@ -212,6 +212,8 @@ static bool mark_classes(struct reader *reader)
 static bool add_photo(struct reader *reader, const uint8_t *bytes, size_t size, bool base64)
 {
     struct srv_detect *const detect = reader->detect;
+    if (size == 0)
+        return srv_refuse(reader->problem, SRV_MALFORMED, "\"image\" is empty; it should hold a JPEG or PNG photo");
     if (detect->photo_count == reader->options->images_max)
         return srv_refuse(reader->problem, SRV_BODY_TOO_LARGE, "the request holds more than %llu images",
                           (unsigned long long)reader->options->images_max);

@@ -114,7 +114,7 @@ static bool check_framing(const char *version, const struct srv_headers *headers
         if (strcasecmp(value, "chunked") != 0)
             return srv_refuse(problem, SRV_MALFORMED, "Transfer-Encoding is \"%.40s\", allowed is chunked", value);
         if (strcmp(version, "HTTP/1.1") != 0)
-            return srv_refuse(problem, SRV_MALFORMED, "Transfer-Encoding needs HTTP/1.1");
+            return srv_refuse(problem, SRV_MALFORMED, "Transfer-Encoding is not part of version 1.0");
     }
     return true;
 }
@@ -126,7 +126,7 @@ bool srv_headers_check(const char *method, const char *target, const char *versi
     if (!is_token(method, strlen(method)))
         return srv_refuse(problem, SRV_MALFORMED, "\"%.40s\" is not a method", method);
     if (strcmp(version, "HTTP/1.1") != 0 && strcmp(version, "HTTP/1.0") != 0)
-        return srv_refuse(problem, SRV_MALFORMED, "the version is \"%.20s\", allowed are HTTP/1.1 and HTTP/1.0", version);
+        return srv_refuse(problem, SRV_MALFORMED, "the version of HTTP is neither 1.1 nor 1.0");
     if (!is_target(target))
         return srv_refuse(problem, SRV_MALFORMED, "the request target must start with / and hold no spaces");
     if (!check_lines(headers, problem))
@@ -135,6 +135,6 @@ bool srv_headers_check(const char *method, const char *target, const char *versi
     if (hosts > 1)
         return srv_refuse(problem, SRV_MALFORMED, "there are %zu Host headers, allowed is one", hosts);
     if (hosts == 0 && strcmp(version, "HTTP/1.1") == 0)
-        return srv_refuse(problem, SRV_MALFORMED, "HTTP/1.1 needs a Host header");
+        return srv_refuse(problem, SRV_MALFORMED, "there is no Host header, version 1.1 needs one");
     return check_framing(version, headers, framing, problem);
 }

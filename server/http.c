@@ -27,6 +27,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 enum {
@@ -42,7 +43,7 @@ struct exchange;
 
 /* One connection. */
 struct client {
-    struct srv_watch watch; /* first; in the loop while phase is PHASE_WAIT */
+    struct srv_watch watch; /* first; tells once that the client has closed its side */
     struct srv_http *http;
     struct MHD_Connection *connection;
     struct client *next, **link;
@@ -50,7 +51,7 @@ struct client {
     enum phase phase;
     uint64_t deadline_ns; /* of the phase; 0: none */
     bool linger;          /* the client may still be sending when we close */
-    bool watched;
+    bool watched, half_closed;
 };
 
 /* One request and its reply. */
@@ -176,13 +177,13 @@ static void write_refusal(struct client *client, struct exchange *exchange, cons
 {
     struct srv_reply reply;
     srv_reply_problem(&reply, problem);
-    char id[SRV_ID_MAX + 1];
-    srv_request_id_make(id);
+    char made[SRV_ID_MAX + 1];
+    srv_request_id_make(made);
     struct srv_text text = {0};
     srv_text_print(&text,
                    "HTTP/1.1 %u %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nX-Request-Id: %s\r\nConnection: close\r\n",
                    reply.status, MHD_get_reason_phrase_for(reply.status), reply.content_type, reply.size,
-                   exchange && exchange->began ? exchange->request.id : id);
+                   exchange ? exchange->request.id : made);
     if (reply.retry_after_s)
         srv_text_print(&text, "Retry-After: %u\r\n", reply.retry_after_s);
     srv_text_string(&text, "\r\n");
@@ -277,8 +278,6 @@ static bool admit(struct exchange *exchange, const char *version, struct srv_pro
     const char *const id = srv_headers_find(&headers, "X-Request-Id");
     if (id && srv_request_id_ok(id))
         memcpy(request->id, id, strlen(id) + 1);
-    else
-        srv_request_id_make(request->id);
     if (!srv_headers_check(exchange->method, exchange->target, version, &headers, &exchange->framing, problem))
         return false;
     if (http->shows_raw && !lines_are_plain(&headers))
@@ -382,13 +381,6 @@ static void free_body(struct exchange *exchange)
     exchange->request.body = NULL;
 }
 
-static void stop_watching(struct client *client)
-{
-    if (client->watched)
-        srv_loop_remove(client->http->loop, &client->watch);
-    client->watched = false;
-}
-
 /* A job is over: its reply is the exchange's, its memory goes but for the reply, and the connection goes on. */
 static void finish(struct srv_http *http, struct srv_job *job)
 {
@@ -405,7 +397,6 @@ static void finish(struct srv_http *http, struct srv_job *job)
     free_body(exchange);
     if (request->reserved > exchange->reply.size)
         srv_release_bytes(http->server, request, request->reserved - exchange->reply.size);
-    stop_watching(exchange->client);
     enter(exchange->client, PHASE_REPLY, http->server->options->send_timeout_ms);
     MHD_resume_connection(exchange->client->connection);
 }
@@ -418,13 +409,9 @@ static void finish_refused(struct srv_http *http, struct srv_job *job, const str
 
 /* The client closed its side while its job is at work: nobody waits for the answer. (A client that only closes its
  * sending side looks the same from here, and is treated the same, as other servers do.) */
-static void on_left(struct srv_watch *watch, uint32_t events)
+static void leave(struct exchange *exchange)
 {
-    struct client *const client = (struct client *)watch;
-    struct exchange *const exchange = client->exchange;
-    struct srv_http *const http = client->http;
-    (void)events;
-    stop_watching(client);
+    struct srv_http *const http = exchange->client->http;
     exchange->left = true;
     if (srv_queue_remove(http->server->queue, exchange->job)) {
         struct srv_problem problem;
@@ -435,12 +422,22 @@ static void on_left(struct srv_watch *watch, uint32_t events)
     }
 }
 
+static void on_half_closed(struct srv_watch *watch, uint32_t events)
+{
+    struct client *const client = (struct client *)watch;
+    (void)events;
+    client->half_closed = true;
+    if (client->phase == PHASE_WAIT)
+        leave(client->exchange);
+}
+
 static enum MHD_Result wait_for_job(struct exchange *exchange)
 {
     struct client *const client = exchange->client;
     enter(client, PHASE_WAIT, 0);
     MHD_suspend_connection(client->connection);
-    client->watched = srv_loop_add(client->http->loop, &client->watch, EPOLLRDHUP);
+    if (client->half_closed)
+        leave(exchange);
     return MHD_YES;
 }
 
@@ -494,6 +491,7 @@ static void *on_target(void *arg, const char *target, struct MHD_Connection *con
     }
     exchange->client = client;
     exchange->began_ns = heed_now_ns();
+    srv_request_id_make(exchange->request.id);
     client->exchange = exchange;
     enter(client, PHASE_HEADERS, http->server->options->header_timeout_ms);
     return exchange;
@@ -561,7 +559,7 @@ static void open_client(struct srv_http *http, struct MHD_Connection *connection
     if (!client)
         return; /* without one, on_target gives no exchange and on_request closes */
     client->watch.fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-    client->watch.ready = on_left;
+    client->watch.ready = on_half_closed;
     client->http = http;
     client->connection = connection;
     client->next = http->clients;
@@ -569,16 +567,8 @@ static void open_client(struct srv_http *http, struct MHD_Connection *connection
     if (client->next)
         client->next->link = &client->next;
     http->clients = client;
+    client->watched = srv_loop_add(http->loop, &client->watch, EPOLLRDHUP | EPOLLONESHOT);
     enter(client, PHASE_IDLE, http->server->options->header_timeout_ms);
-    if (http->server->connections > http->server->options->connections_max) {
-        struct srv_problem problem;
-        srv_refuse(&problem, SRV_NO_MEMORY, "there are more than %llu connections",
-                   (unsigned long long)http->server->options->connections_max);
-        problem.retry_after_s = 1;
-        write_refusal(client, NULL, &problem);
-        http->server->metrics.refused[SRV_NO_MEMORY]++;
-        hang_up(client);
-    }
 }
 
 static void close_client(struct srv_http *http, void **context)
@@ -589,7 +579,8 @@ static void close_client(struct srv_http *http, void **context)
         return;
     if (client->linger)
         srv_linger_add(&http->linger, client->watch.fd);
-    stop_watching(client);
+    if (client->watched)
+        srv_loop_remove(http->loop, &client->watch);
     *client->link = client->next;
     if (client->next)
         client->next->link = client->link;
@@ -606,9 +597,31 @@ static void on_connection(void *arg, struct MHD_Connection *connection, void **c
         close_client(arg, context);
 }
 
+/* A Content-Length that is no number is refused by libmicrohttpd itself before on_request is called, and 0.9 then sends
+ * the head of its reply twice. But it says so first, without telling whose request it was: so whoever has sent such a
+ * header is refused here, and libmicrohttpd finds the socket closed. */
+static void refuse_bad_lengths(struct srv_http *http)
+{
+    for (struct client *client = http->clients; client; client = client->next) {
+        if (client->phase != PHASE_HEADERS)
+            continue;
+        struct srv_headers headers = {0};
+        MHD_get_connection_values_n(client->connection, MHD_HEADER_KIND, add_request_header, &headers);
+        const char *const value = srv_headers_find(&headers, "Content-Length");
+        if (!value || (value[0] && value[strspn(value, "0123456789")] == '\0' && strlen(value) < 20))
+            continue;
+        struct srv_problem problem;
+        srv_refuse(&problem, SRV_MALFORMED, "Content-Length is \"%.40s\", allowed are digits", value);
+        write_refusal(client, client->exchange, &problem);
+        hang_up(client);
+    }
+}
+
 static void on_message(void *arg, const char *format, va_list arguments)
 {
-    (void)arg;
+    struct srv_http *const http = arg;
+    if (http->shows_raw && strstr(format, "Content-Length"))
+        refuse_bad_lengths(http);
     if (!srv_log_wanted(SRV_LOG_DEBUG))
         return;
     char text[300];
@@ -635,11 +648,25 @@ static void expire(struct srv_http *http, struct client *client)
     hang_up(client);
 }
 
+/* Nothing is left to read and nothing will come. libmicrohttpd misses that when the end of the stream arrives together
+ * with the last bytes: it then waits for an event that has already been. */
+static bool has_ended(const struct client *client)
+{
+    int unread = 0;
+    const bool receiving = client->phase == PHASE_IDLE || client->phase == PHASE_HEADERS || client->phase == PHASE_BODY;
+    return client->half_closed && receiving && ioctl(client->watch.fd, FIONREAD, &unread) == 0 && unread == 0;
+}
+
 static void sweep(struct srv_http *http, uint64_t now_ns)
 {
-    for (struct client *client = http->clients; client; client = client->next)
-        if (client->deadline_ns && now_ns >= client->deadline_ns)
+    for (struct client *client = http->clients; client; client = client->next) {
+        if (!client->deadline_ns)
+            continue;
+        if (now_ns >= client->deadline_ns)
             expire(http, client);
+        else if (has_ended(client))
+            hang_up(client);
+    }
     srv_linger_sweep(&http->linger, now_ns);
 }
 
@@ -672,6 +699,24 @@ static void on_daemon(struct srv_watch *watch, uint32_t events)
     (void)watch, (void)events; /* MHD_run follows every wait */
 }
 
+/* The newest connections beyond the limit are told so and closed. Those that have just left do not count any more, so
+ * this comes after MHD_run. */
+static void refuse_surplus(struct srv_http *http)
+{
+    const size_t max = (size_t)http->server->options->connections_max;
+    size_t surplus = http->server->connections > max ? http->server->connections - max : 0;
+    for (struct client *client = http->clients; client && surplus; client = client->next, surplus--) {
+        if (client->phase != PHASE_IDLE || !client->deadline_ns)
+            continue;
+        struct srv_problem problem;
+        srv_refuse(&problem, SRV_NO_MEMORY, "there are more than %zu connections", max);
+        problem.retry_after_s = 1;
+        write_refusal(client, NULL, &problem);
+        http->server->metrics.refused[SRV_NO_MEMORY]++;
+        hang_up(client);
+    }
+}
+
 void srv_http_turn(struct srv_http *http)
 {
     const bool queued = srv_queue_count(http->server->queue) > 0;
@@ -691,6 +736,7 @@ void srv_http_turn(struct srv_http *http)
         http->next_sweep_ns = now_ns + TICK_MS * UINT64_C(1000000);
     }
     MHD_run(http->daemon);
+    refuse_surplus(http);
 }
 
 /* ---- From create to free ----------------------------------------------------------------------------- */

@@ -1,64 +1,43 @@
-/* Every version of every kernel, declared by its type. Only kernels.c and the files that define them include this. */
+/* Every version of every kernel, declared by its type. Only kernels.c and the files that define them include this.
+ *
+ *     ref      plain C
+ *     v128     vectors of 16 bytes, as every 64-bit CPU has them
+ *     blas     OpenBLAS: products only
+ *     avx2, avx512
+ */
 #ifndef HEED_KERNELS_LEVELS_H
 #define HEED_KERNELS_LEVELS_H
 
 #include "kernels/kernels.h"
 
-heed_gemm_fn heed_gemm_ref;
-heed_gemm_packed_floats_fn heed_gemm_packed_floats_ref;
-heed_gemm_pack_fn heed_gemm_pack_ref;
-heed_gemm_tn_fn heed_gemm_tn_ref;
-heed_im2col_fn heed_im2col_ref;
-heed_winograd_input_fn heed_winograd_input_ref;
-heed_winograd_output_fn heed_winograd_output_ref;
-heed_depthwise_fn heed_depthwise_ref;
-heed_max_pool_fn heed_max_pool_ref;
-heed_bilinear_fn heed_bilinear_ref;
-heed_nearest_fn heed_nearest_ref;
-heed_roi_align_fn heed_roi_align_ref;
-heed_softmax_rows_fn heed_softmax_rows_ref;
-heed_column_max_fn heed_column_max_ref;
-heed_column_exp_fn heed_column_exp_ref;
-heed_add_fn heed_add_ref;
-heed_sigmoid_fn heed_sigmoid_ref;
-heed_peak_fn heed_peak_ref;
+#define HEED_KERNEL_LIST(X)                                                                                            \
+    X(gemm)                                                                                                            \
+    X(gemm_packed_floats)                                                                                              \
+    X(gemm_pack)                                                                                                       \
+    X(gemm_tn)                                                                                                         \
+    X(im2col)                                                                                                          \
+    X(winograd_input)                                                                                                  \
+    X(winograd_output)                                                                                                 \
+    X(depthwise)                                                                                                       \
+    X(max_pool)                                                                                                        \
+    X(bilinear)                                                                                                        \
+    X(nearest)                                                                                                         \
+    X(roi_align)                                                                                                       \
+    X(softmax_rows)                                                                                                    \
+    X(column_max)                                                                                                      \
+    X(column_exp)                                                                                                      \
+    X(add)                                                                                                             \
+    X(sigmoid)                                                                                                         \
+    X(peak)
 
-heed_gemm_fn heed_gemm_avx2;
-heed_gemm_packed_floats_fn heed_gemm_packed_floats_avx2;
-heed_gemm_pack_fn heed_gemm_pack_avx2;
-heed_gemm_tn_fn heed_gemm_tn_avx2;
-heed_depthwise_fn heed_depthwise_avx2;
-heed_im2col_fn heed_im2col_avx2;
-heed_winograd_input_fn heed_winograd_input_avx2;
-heed_winograd_output_fn heed_winograd_output_avx2;
-heed_max_pool_fn heed_max_pool_avx2;
-heed_bilinear_fn heed_bilinear_avx2;
-heed_nearest_fn heed_nearest_avx2;
-heed_roi_align_fn heed_roi_align_avx2;
-heed_softmax_rows_fn heed_softmax_rows_avx2;
-heed_column_max_fn heed_column_max_avx2;
-heed_column_exp_fn heed_column_exp_avx2;
-heed_add_fn heed_add_avx2;
-heed_sigmoid_fn heed_sigmoid_avx2;
-heed_peak_fn heed_peak_avx2;
+#define X(kernel)                                                                                                      \
+    heed_##kernel##_fn heed_##kernel##_ref, heed_##kernel##_v128, heed_##kernel##_avx2, heed_##kernel##_avx512;
+HEED_KERNEL_LIST(X)
+#undef X
 
-heed_gemm_fn heed_gemm_avx512;
-heed_gemm_packed_floats_fn heed_gemm_packed_floats_avx512;
-heed_gemm_pack_fn heed_gemm_pack_avx512;
-heed_gemm_tn_fn heed_gemm_tn_avx512;
-heed_depthwise_fn heed_depthwise_avx512;
-heed_im2col_fn heed_im2col_avx512;
-heed_winograd_input_fn heed_winograd_input_avx512;
-heed_winograd_output_fn heed_winograd_output_avx512;
-heed_max_pool_fn heed_max_pool_avx512;
-heed_bilinear_fn heed_bilinear_avx512;
-heed_nearest_fn heed_nearest_avx512;
-heed_roi_align_fn heed_roi_align_avx512;
-heed_softmax_rows_fn heed_softmax_rows_avx512;
-heed_column_max_fn heed_column_max_avx512;
-heed_column_exp_fn heed_column_exp_avx512;
-heed_add_fn heed_add_avx512;
-heed_sigmoid_fn heed_sigmoid_avx512;
-heed_peak_fn heed_peak_avx512;
+heed_gemm_fn heed_gemm_blas;
+heed_gemm_packed_floats_fn heed_gemm_packed_floats_blas;
+heed_gemm_pack_fn heed_gemm_pack_blas;
+heed_gemm_tn_fn heed_gemm_tn_blas;
 
 #endif

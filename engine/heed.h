@@ -24,13 +24,16 @@
 #ifndef HEED_H
 #define HEED_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
+#include <atomic>
+using std::atomic_bool; /* the same size and meaning as C's */
 extern "C" {
+#else
+#include <stdatomic.h>
 #endif
 
 #if defined(__GNUC__)

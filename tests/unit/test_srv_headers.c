@@ -1,0 +1,140 @@
+/* The strict reading of a request's head. */
+#include "headers.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* "Name: value" lines, NULL-terminated. */
+static bool check(const char *method, const char *target, const char *version, const char *const *lines,
+                  struct srv_framing *framing, struct srv_problem *problem)
+{
+    static struct srv_headers headers;
+    headers = (struct srv_headers){0};
+    for (; *lines; lines++) {
+        const char *const colon = strchr(*lines, ':');
+        assert_non_null(colon);
+        const char *const value = colon + 1 + strspn(colon + 1, " ");
+        srv_headers_add(&headers, *lines, (size_t)(colon - *lines), value, strlen(value));
+    }
+    return srv_headers_check(method, target, version, &headers, framing, problem);
+}
+
+#define LINES(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+static void refused(const char *const *lines, const char *named)
+{
+    struct srv_framing framing;
+    struct srv_problem problem = {0};
+    assert_false(check("POST", "/v1/detect", "HTTP/1.1", lines, &framing, &problem));
+    assert_int_equal(problem.reason, SRV_MALFORMED);
+    assert_non_null(strstr(problem.text, named));
+}
+
+static void plain_requests_pass(void **state)
+{
+    (void)state;
+    struct srv_framing framing;
+    struct srv_problem problem;
+    assert_true(check("POST", "/v1/detect?score=0.5", "HTTP/1.1", LINES("Host: h", "content-length: 18"), &framing, &problem));
+    assert_true(framing.has_length);
+    assert_false(framing.chunked);
+    assert_int_equal(framing.length, 18);
+    assert_true(check("POST", "/", "HTTP/1.1", LINES("Host: h", "transfer-ENCODING: Chunked"), &framing, &problem));
+    assert_true(framing.chunked);
+    assert_true(check("GET", "/", "HTTP/1.0", LINES("Accept: */*"), &framing, &problem));
+    assert_true(check("GET", "http://h/x", "HTTP/1.1", LINES("Host: h", "X-Name: caf\xc3\xa9\t!"), &framing, &problem));
+}
+
+static void lengths_that_two_programs_could_read_differently_are_refused(void **state)
+{
+    (void)state;
+    refused(LINES("Host: h", "Content-Length: 5", "Content-Length: 5"), "Content-Length");
+    refused(LINES("Host: h", "Content-Length: 5", "content-length: 6"), "Content-Length");
+    refused(LINES("Host: h", "Content-Length: +5"), "+5");
+    refused(LINES("Host: h", "Content-Length: 5, 5"), "5, 5");
+    refused(LINES("Host: h", "Content-Length: 0x5"), "0x5");
+    refused(LINES("Host: h", "Content-Length:"), "digits");
+    refused(LINES("Host: h", "Content-Length: 99999999999999999999"), "digits");
+    refused(LINES("Host: h", "Content-Length: 5", "Transfer-Encoding: chunked"), "exclude");
+}
+
+static void codings_but_chunked_are_refused(void **state)
+{
+    (void)state;
+    refused(LINES("Host: h", "Transfer-Encoding: gzip"), "gzip");
+    refused(LINES("Host: h", "Transfer-Encoding: gzip, chunked"), "gzip");
+    refused(LINES("Host: h", "Transfer-Encoding: chunked", "Transfer-Encoding: chunked"), "allowed is one");
+    refused(LINES("Host: h", "Transfer-Encoding:"), "chunked");
+    struct srv_framing framing;
+    struct srv_problem problem;
+    assert_false(check("POST", "/", "HTTP/1.0", LINES("Transfer-Encoding: chunked"), &framing, &problem));
+}
+
+static void hosts_must_be_one(void **state)
+{
+    (void)state;
+    refused(LINES("Accept: */*"), "Host");
+    refused(LINES("Host: h", "Host: h"), "Host");
+}
+
+static void names_and_values_must_be_of_their_characters(void **state)
+{
+    (void)state;
+    refused(LINES("Host: h", "Content-Length : 5"), "Content-Length ");
+    refused(LINES("Host: h", ": x"), "not a header name");
+    refused(LINES("Host: h", "X\x80: x"), "not a header name");
+    refused(LINES("Host: h", "X: a\rb"), "control");
+    refused(LINES("Host: h", "X: a\x0b"), "control");
+}
+
+static void methods_targets_and_versions_are_checked(void **state)
+{
+    (void)state;
+    struct srv_framing framing;
+    struct srv_problem problem;
+    assert_false(check("G@T", "/", "HTTP/1.1", LINES("Host: h"), &framing, &problem));
+    assert_false(check("", "/", "HTTP/1.1", LINES("Host: h"), &framing, &problem));
+    assert_false(check("GET", "/a b", "HTTP/1.1", LINES("Host: h"), &framing, &problem));
+    assert_false(check("GET", "x", "HTTP/1.1", LINES("Host: h"), &framing, &problem));
+    assert_false(check("GET", "", "HTTP/1.1", LINES("Host: h"), &framing, &problem));
+    assert_false(check("GET", "/\x7f", "HTTP/1.1", LINES("Host: h"), &framing, &problem));
+    assert_false(check("GET", "/", "HTTP/2.0", LINES("Host: h"), &framing, &problem));
+    assert_false(check("GET", "/", "http/1.1", LINES("Host: h"), &framing, &problem));
+}
+
+static void heads_have_a_limit(void **state)
+{
+    (void)state;
+    static struct srv_headers headers;
+    struct srv_framing framing;
+    struct srv_problem problem;
+    srv_headers_add(&headers, "Host", 4, "h", 1);
+    for (int i = 0; i < SRV_HEADERS_MAX; i++)
+        srv_headers_add(&headers, "X", 1, "y", 1);
+    assert_false(srv_headers_check("GET", "/", "HTTP/1.1", &headers, &framing, &problem));
+    assert_int_equal(problem.reason, SRV_HEADERS_TOO_LARGE);
+    headers = (struct srv_headers){0};
+    static char large[SRV_HEADER_BYTES_MAX];
+    memset(large, 'x', sizeof large);
+    srv_headers_add(&headers, "X", 1, large, sizeof large);
+    assert_false(srv_headers_check("GET", "/", "HTTP/1.1", &headers, &framing, &problem));
+    assert_int_equal(problem.reason, SRV_HEADERS_TOO_LARGE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(plain_requests_pass),
+        cmocka_unit_test(lengths_that_two_programs_could_read_differently_are_refused),
+        cmocka_unit_test(codings_but_chunked_are_refused),
+        cmocka_unit_test(hosts_must_be_one),
+        cmocka_unit_test(names_and_values_must_be_of_their_characters),
+        cmocka_unit_test(methods_targets_and_versions_are_checked),
+        cmocka_unit_test(heads_have_a_limit),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

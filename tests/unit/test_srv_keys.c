@@ -1,0 +1,80 @@
+/* API keys: the file's form, finding a key, what it may use. */
+#include "keys.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void keys_are_found_whole_and_only_whole(void **state)
+{
+    (void)state;
+    struct srv_keys keys;
+    char error[200];
+    assert_true(srv_keys_parse(&keys, "# cameras\n\nalpha-12345\r\n  \nbeta-1234567 heed-s other\n", error, sizeof error));
+    assert_int_equal(keys.count, 2);
+    assert_non_null(srv_keys_find(&keys, "alpha-12345"));
+    assert_null(srv_keys_find(&keys, "alpha-1234"));
+    assert_null(srv_keys_find(&keys, "alpha-123456"));
+    assert_null(srv_keys_find(&keys, "Alpha-12345"));
+    assert_null(srv_keys_find(&keys, ""));
+    assert_null(srv_keys_find(&keys, "heed-s"));
+    srv_keys_deinit(&keys);
+}
+
+static void limited_key_is_for_its_models_alone(void **state)
+{
+    (void)state;
+    struct srv_keys keys;
+    char error[200];
+    assert_true(srv_keys_parse(&keys, "alpha-12345\nbeta-1234567 heed-s\tmaskrcnn", error, sizeof error));
+    const struct srv_key *const all = srv_keys_find(&keys, "alpha-12345");
+    const struct srv_key *const some = srv_keys_find(&keys, "beta-1234567");
+    assert_true(srv_key_allows(all, "anything"));
+    assert_true(srv_key_allows(some, "heed-s"));
+    assert_true(srv_key_allows(some, "maskrcnn"));
+    assert_false(srv_key_allows(some, "heed"));
+    assert_false(srv_key_allows(some, "rcnn"));
+    assert_false(srv_key_allows(some, "other"));
+    srv_keys_deinit(&keys);
+}
+
+static void bad_files_are_refused(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"", "# nothing\n", "short\n"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct srv_keys keys;
+        char error[200] = "";
+        assert_false(srv_keys_parse(&keys, bad[i], error, sizeof error));
+        assert_true(strlen(error) > 10);
+        srv_keys_deinit(&keys);
+    }
+    struct srv_keys keys;
+    char error[200] = "";
+    assert_false(srv_keys_load(&keys, "/no/such/keys", error, sizeof error));
+    assert_non_null(strstr(error, "/no/such/keys"));
+    srv_keys_deinit(&keys);
+}
+
+static void key_is_sent_in_either_header(void **state)
+{
+    (void)state;
+    assert_string_equal(srv_keys_sent("Bearer k1", NULL), "k1");
+    assert_string_equal(srv_keys_sent("bearer  k1", "k2"), "k1");
+    assert_string_equal(srv_keys_sent("Basic eA==", "k2"), "k2");
+    assert_null(srv_keys_sent(NULL, NULL));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(keys_are_found_whole_and_only_whole),
+        cmocka_unit_test(limited_key_is_for_its_models_alone),
+        cmocka_unit_test(bad_files_are_refused),
+        cmocka_unit_test(key_is_sent_in_either_header),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -123,6 +123,17 @@ INLINE void store_count(float *to, vec x, size_t count)
             statement;                                                                                                 \
     } while (0)
 
+/* Short runs of floats: a call, or the processor's own string copy, would take longer to start than these to end. */
+INLINE void copy(float *to, const float *from, size_t n)
+{
+    FOR_VECTORS(n, store_count(to + at, load_count(from + at, count), count));
+}
+
+INLINE void clear(float *to, size_t n)
+{
+    FOR_VECTORS(n, store_count(to + at, (vec){ 0 }, count));
+}
+
 /* Lane by lane: where the mask is true (all bits), a; elsewhere b. */
 INLINE vec choose(ivec mask, vec a, vec b)
 {

@@ -67,7 +67,7 @@ def test_damaged_png_is_422(server):
     assert_problem(server.detect(bytes(damaged)), 422)
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'"image"', b"{}", b'{"image": 5}', b'{"image": null}',
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'"image"', b"{}", b'{"image": 5}', b'{"image": null}', b'{"image": ""}',
                                   b'{"image": "not base64!"}', b'{"image": "QUJD=DEF"}', b'{"image": "QUI=", "image": "QUI="}',
                                   b"[" * 100000, b'{"image": "QUI="} trailing', b'{"image": "\xff\xfe"}', b'{"image\x00": ""}'])
 def test_malformed_json_is_refused(server, body):
@@ -77,9 +77,8 @@ def test_malformed_json_is_refused(server, body):
 
 
 def test_json_photo_that_is_no_photo_is_415(server):
-    for content in (b"", b"just some words"):
-        body = json.dumps({"image": base64.b64encode(content).decode()})
-        assert_problem(server.detect(body, headers=JSON), 415)
+    body = json.dumps({"image": base64.b64encode(b"just some words").decode()})
+    assert_problem(server.detect(body, headers=JSON), 415)
 
 
 @pytest.mark.parametrize("content_type", ["multipart/form-data", "multipart/form-data; boundary=", 'multipart/form-data; boundary="',

@@ -16,11 +16,13 @@ const struct heed_attention *heed_attention_load(struct heed_loader *loader, con
         return NULL;
     attention->kind = kinds[spec->type];
     attention->channels = channels;
-    attention->module = attention->kind->load(loader, spec, heed_loader_name(loader, "attention.%s", spec->after), channels);
+    attention->module =
+        attention->kind->load(loader, spec, heed_loader_name(loader, "attention.%s", spec->after), channels);
     return loader->status == HEED_OK ? attention : NULL;
 }
 
-void heed_attention_run(struct heed_forward *forward, const struct heed_attention *attention, const struct heed_tensor *x)
+void heed_attention_run(struct heed_forward *forward, const struct heed_attention *attention,
+                        const struct heed_tensor *x)
 {
     if (!attention)
         return;

@@ -1,5 +1,5 @@
-/* Attention over feature maps: X -> X + reprojection(attention(X)). One interface, one file per mechanism; a network does
- * not know which one stands where.
+/* Attention over feature maps: X -> X + reprojection(attention(X)). One interface, one file per mechanism; a network
+ * does not know which one stands where.
  *
  *     heed_attention_load    an entry of a model's JSON and the weights -> a module
  *     heed_attention_run     replaces x by its attended self, in place
@@ -14,8 +14,8 @@
 enum heed_attention_type { HEED_ATTENTION_EFFICIENT, HEED_ATTENTION_DOT_PRODUCT };
 enum heed_normalization { HEED_NORMALIZATION_SOFTMAX, HEED_NORMALIZATION_SCALING };
 
-/* One attention module, standing after the place of this name ("res3", "fpn1", "stage4", "pan8", "mask"): its output replaces the
- * feature that later layers read. Its tensors are named "attention.<after>.<part>". */
+/* One attention module, standing after the place of this name ("res3", "fpn1", "stage4", "pan8", "mask"): its output
+ * replaces the feature that later layers read. Its tensors are named "attention.<after>.<part>". */
 struct heed_attention_spec {
     char after[16];
     enum heed_attention_type type;
@@ -26,7 +26,8 @@ struct heed_attention_spec {
 
 /* What every mechanism gives. NAME is "attention.<after>"; key_channels and value_channels are multiples of heads. */
 struct heed_attention_kind {
-    void *(*load)(struct heed_loader *loader, const struct heed_attention_spec *spec, const char *name, size_t channels);
+    void *(*load)(struct heed_loader *loader, const struct heed_attention_spec *spec, const char *name,
+                  size_t channels);
     void (*run)(struct heed_forward *forward, const void *module, const struct heed_tensor *x);
 };
 extern const struct heed_attention_kind heed_attention_efficient, heed_attention_dot_product;
@@ -42,6 +43,7 @@ const struct heed_attention *heed_attention_load(struct heed_loader *loader, con
                                                  size_t channels);
 
 /* x (n, h, w, channels), each of its n images for itself. NULL: no module stands here, and nothing happens. */
-void heed_attention_run(struct heed_forward *forward, const struct heed_attention *attention, const struct heed_tensor *x);
+void heed_attention_run(struct heed_forward *forward, const struct heed_attention *attention,
+                        const struct heed_tensor *x);
 
 #endif

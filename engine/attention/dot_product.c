@@ -17,11 +17,11 @@ struct dot_product {
     struct heed_conv theta, phi, g, out;
 };
 
-static void projection(struct heed_loader *loader, struct heed_conv *conv, const char *name, const char *part, size_t in,
-                       size_t out)
+static void projection(struct heed_loader *loader, struct heed_conv *conv, const char *name, const char *part,
+                       size_t in, size_t out)
 {
     heed_conv_load(loader, conv, heed_loader_name(loader, "%s.%s", name, part),
-                   (struct heed_conv_shape){.in = in, .out = out, .kernel = 1, .step = 1});
+                   (struct heed_conv_shape){ .in = in, .out = out, .kernel = 1, .step = 1 });
 }
 
 static void *dot_product_load(struct heed_loader *loader, const struct heed_attention_spec *spec, const char *name,
@@ -30,11 +30,11 @@ static void *dot_product_load(struct heed_loader *loader, const struct heed_atte
     struct dot_product *const d = heed_loader_bytes(loader, sizeof *d);
     if (!d)
         return NULL;
-    *d = (struct dot_product){.name = name,
-                              .channels = channels,
-                              .key_channels = spec->key_channels,
-                              .value_channels = spec->value_channels,
-                              .heads = spec->heads};
+    *d = (struct dot_product){ .name = name,
+                               .channels = channels,
+                               .key_channels = spec->key_channels,
+                               .value_channels = spec->value_channels,
+                               .heads = spec->heads };
     projection(loader, &d->theta, name, "theta", channels, d->key_channels);
     projection(loader, &d->phi, name, "phi", channels, d->key_channels);
     projection(loader, &d->g, name, "g", channels, d->value_channels);
@@ -47,7 +47,8 @@ struct run {
     const struct dot_product *d;
     float *x; /* one image: (positions, channels) */
     size_t x_stride, positions, tile_rows;
-    float *keys, *values; /* packed head by head: (positions, key_channels / heads), (value_channels / heads, positions) */
+    float *keys;                 /* packed head by head: (positions, key_channels / heads) */
+    float *values;               /* packed head by head: (value_channels / heads, positions) */
     struct heed_scratch scratch; /* queries, map and what they attend to, of a tile's rows */
 };
 
@@ -60,14 +61,15 @@ static void attend_tile(void *arg, size_t index, unsigned lane)
     const size_t rows = left < run->tile_rows ? left : run->tile_rows;
     const size_t head_keys = d->key_channels / d->heads, head_values = d->value_channels / d->heads;
     float *const x = run->x + row * run->x_stride, *const queries = heed_scratch_lane(&run->scratch, lane);
-    float *const map = queries + run->tile_rows * d->key_channels, *const attended = map + run->tile_rows * run->positions;
+    float *const map = queries + run->tile_rows * d->key_channels;
+    float *const attended = map + run->tile_rows * run->positions;
 
     kernels->gemm(queries, d->key_channels, x, run->x_stride, d->theta.weights, rows, d->key_channels, d->channels,
-                  &(struct heed_epilogue){.bias = d->theta.bias});
+                  &(struct heed_epilogue){ .bias = d->theta.bias });
     const float scale = 1 / sqrtf((float)head_keys);
     for (size_t i = 0; i < rows * d->key_channels; i++)
         queries[i] *= scale;
-    const struct heed_epilogue plain = {0};
+    const struct heed_epilogue plain = { 0 };
     for (size_t head = 0; head < d->heads; head++) {
         kernels->gemm(map, run->positions, queries + head * head_keys, d->key_channels,
                       run->keys + head * kernels->gemm_packed_floats(run->positions, head_keys), rows, run->positions,
@@ -77,7 +79,7 @@ static void attend_tile(void *arg, size_t index, unsigned lane)
                       run->values + head * kernels->gemm_packed_floats(head_values, run->positions), rows, head_values,
                       run->positions, &plain);
     }
-    const struct heed_epilogue epilogue = {.bias = d->out.bias, .residual = x, .residual_stride = run->x_stride};
+    const struct heed_epilogue epilogue = { .bias = d->out.bias, .residual = x, .residual_stride = run->x_stride };
     kernels->gemm(x, run->x_stride, attended, d->value_channels, d->out.weights, rows, d->channels, d->value_channels,
                   &epilogue);
 }
@@ -108,11 +110,15 @@ static void dot_product_run(struct heed_forward *forward, const void *module, co
     const struct heed_kernels *const kernels = forward->kernels;
     const size_t positions = x->h * x->w;
     const size_t mark = heed_arena_mark(forward->arena);
-    struct run run = {.kernels = kernels, .d = d, .x_stride = x->stride, .positions = positions,
-                      .tile_rows = heed_tile_items(positions, positions, 12)};
-    run.keys = heed_arena_floats(forward->arena, d->heads, kernels->gemm_packed_floats(positions, d->key_channels / d->heads));
-    run.values =
-        heed_arena_floats(forward->arena, d->heads, kernels->gemm_packed_floats(d->value_channels / d->heads, positions));
+    struct run run = { .kernels = kernels,
+                       .d = d,
+                       .x_stride = x->stride,
+                       .positions = positions,
+                       .tile_rows = heed_tile_items(positions, positions, 12) };
+    run.keys =
+        heed_arena_floats(forward->arena, d->heads, kernels->gemm_packed_floats(positions, d->key_channels / d->heads));
+    run.values = heed_arena_floats(forward->arena, d->heads,
+                                   kernels->gemm_packed_floats(d->value_channels / d->heads, positions));
     run.scratch = heed_forward_scratch(forward, run.tile_rows * (d->key_channels + positions + d->value_channels));
     const uint64_t work = (uint64_t)positions * positions * (d->key_channels + d->value_channels) +
                           (uint64_t)positions * d->channels * (d->key_channels + d->value_channels);
@@ -127,4 +133,4 @@ static void dot_product_run(struct heed_forward *forward, const void *module, co
     heed_arena_release(forward->arena, mark);
 }
 
-const struct heed_attention_kind heed_attention_dot_product = {.load = dot_product_load, .run = dot_product_run};
+const struct heed_attention_kind heed_attention_dot_product = { .load = dot_product_load, .run = dot_product_run };

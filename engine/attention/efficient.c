@@ -9,8 +9,8 @@
  *     fold     G = (T Wv^T + 1 bv^T) Wr^T      each head's rows with its own slices of Wv and Wr
  *     spread   X += softmax_channels(X Wq^T + bq) G + br
  *
- * Gathering is cut into parts (runs of positions) and blocks (of key channels). A part keeps running maxima and sums, as an online
- * softmax does; the parts are added in order when folding. All cuts depend on shapes alone.
+ * Gathering is cut into parts (runs of positions) and blocks (of key channels). A part keeps running maxima and sums,
+ * as an online softmax does; the parts are added in order when folding. All cuts depend on shapes alone.
  *
  * With scaling normalisation there are no softmaxes and K V^T Q is multiplied by one factor. */
 #include "attention/attention.h"
@@ -29,17 +29,17 @@ struct efficient {
     size_t channels, key_channels, value_channels, heads;
     bool softmax;
     float scale;
-    size_t block;                         /* key channels of a gathering tile */
-    float *keys, *keys_bias;              /* packed block by block */
-    float *queries, *queries_bias;        /* packed */
-    float *values, *values_bias;          /* packed head by head: (value_channels / heads, channels) */
+    size_t block;                            /* key channels of a gathering tile */
+    float *keys, *keys_bias;                 /* packed block by block */
+    float *queries, *queries_bias;           /* packed */
+    float *values, *values_bias;             /* packed head by head: (value_channels / heads, channels) */
     float *reprojection, *reprojection_bias; /* packed head by head: (channels, value_channels / heads) */
 };
 
 static const float *weight(struct heed_loader *loader, const char *name, const char *part, size_t out, size_t in)
 {
     return heed_loader_read_temporary(loader, heed_loader_name(loader, "%s.%s.weight", name, part), 4,
-                                      (size_t[]){out, in, 1, 1});
+                                      (size_t[]){ out, in, 1, 1 });
 }
 
 static float *bias(struct heed_loader *loader, const char *name, const char *part, size_t out)
@@ -54,7 +54,8 @@ static float *pack_rows(struct heed_loader *loader, const float *from, size_t n,
     const size_t piece_floats = kernels->gemm_packed_floats(piece, k);
     float *const packed = from ? heed_loader_floats(loader, heed_ceil_div(n, piece) * piece_floats) : NULL;
     for (size_t row = 0; packed && row < n; row += piece)
-        kernels->gemm_pack(packed + row / piece * piece_floats, from + row * k, k, 1, n - row < piece ? n - row : piece, k);
+        kernels->gemm_pack(packed + row / piece * piece_floats, from + row * k, k, 1, n - row < piece ? n - row : piece,
+                           k);
     return packed;
 }
 
@@ -69,21 +70,24 @@ static float *pack_reprojection(struct heed_loader *loader, const float *from, s
     return packed;
 }
 
-static void *efficient_load(struct heed_loader *loader, const struct heed_attention_spec *spec, const char *name, size_t channels)
+static void *efficient_load(struct heed_loader *loader, const struct heed_attention_spec *spec, const char *name,
+                            size_t channels)
 {
     struct efficient *const e = heed_loader_bytes(loader, sizeof *e);
     if (!e)
         return NULL;
     const size_t keys = spec->key_channels, values = spec->value_channels, heads = spec->heads;
     const size_t fit = BLOCK_FLOATS / channels;
-    *e = (struct efficient){.name = name,
-                            .channels = channels,
-                            .key_channels = keys,
-                            .value_channels = values,
-                            .heads = heads,
-                            .softmax = spec->normalization == HEED_NORMALIZATION_SOFTMAX,
-                            .scale = spec->scale,
-                            .block = fit >= keys ? keys : fit < 32 ? 32 : fit / 32 * 32};
+    *e = (struct efficient){ .name = name,
+                             .channels = channels,
+                             .key_channels = keys,
+                             .value_channels = values,
+                             .heads = heads,
+                             .softmax = spec->normalization == HEED_NORMALIZATION_SOFTMAX,
+                             .scale = spec->scale,
+                             .block = fit >= keys ? keys
+                                      : fit < 32  ? 32
+                                                  : fit / 32 * 32 };
     e->keys = pack_rows(loader, weight(loader, name, "keys", keys, channels), keys, channels, e->block);
     e->keys_bias = bias(loader, name, "keys", keys);
     e->queries = pack_rows(loader, weight(loader, name, "queries", keys, channels), keys, channels, keys);
@@ -101,10 +105,11 @@ struct run {
     const struct efficient *e;
     float *x; /* one image: (positions, channels) */
     size_t x_stride, positions;
-    size_t blocks, parts, part_rows; /* how gathering is cut */
+    size_t blocks, parts, part_rows;                        /* how gathering is cut */
     size_t gather_rows, spread_rows, fold_rows, fold_tiles; /* of a tile; fold_tiles: of a head */
-    float *gathered, *max, *sum; /* T of each part (parts, key_channels, channels), its maxima and sums (parts, key_channels) */
-    float *folded, *packed;      /* G (key_channels, channels), and packed for spreading */
+    float *gathered;                                        /* T of each part (parts, key_channels, channels) */
+    float *max, *sum;                                       /* its running maxima and sums (parts, key_channels) */
+    float *folded, *packed;                                 /* G (key_channels, channels), and packed for spreading */
     struct heed_scratch scratch;
 };
 
@@ -149,7 +154,7 @@ static void gather_tile(void *arg, size_t index, unsigned lane)
 
     float *const k = heed_scratch_lane(&run->scratch, lane), *const raised = k + run->gather_rows * keys;
     const float *const weights = e->keys + block * kernels->gemm_packed_floats(e->block, e->channels);
-    const struct heed_epilogue epilogue = {.bias = e->keys_bias + first_key};
+    const struct heed_epilogue epilogue = { .bias = e->keys_bias + first_key };
     for (size_t row = begin; row < end; row += run->gather_rows) {
         const size_t rows = end - row < run->gather_rows ? end - row : run->gather_rows;
         const float *const x = run->x + row * run->x_stride;
@@ -203,9 +208,10 @@ static void fold_tile(void *arg, size_t index, unsigned lane)
     float *const v = t + run->fold_rows * e->channels, *const weights = v + run->fold_rows * head_values;
     for (size_t i = 0; i < rows; i++)
         weights[i] = gathered_row(run, key + i, t + i * e->channels);
-    const struct heed_epilogue plain = {0};
-    kernels->gemm(v, head_values, t, e->channels, e->values + head * kernels->gemm_packed_floats(head_values, e->channels),
-                  rows, head_values, e->channels, &plain);
+    const struct heed_epilogue plain = { 0 };
+    kernels->gemm(v, head_values, t, e->channels,
+                  e->values + head * kernels->gemm_packed_floats(head_values, e->channels), rows, head_values,
+                  e->channels, &plain);
     for (size_t i = 0; i < rows; i++)
         for (size_t j = 0; j < head_values; j++)
             v[i * head_values + j] += weights[i] * e->values_bias[head * head_values + j];
@@ -224,11 +230,14 @@ static void spread_tile(void *arg, size_t index, unsigned lane)
     const size_t rows = left < run->spread_rows ? left : run->spread_rows, head_keys = e->key_channels / e->heads;
     float *const x = run->x + row * run->x_stride, *const q = heed_scratch_lane(&run->scratch, lane);
     run->kernels->gemm(q, e->key_channels, x, run->x_stride, e->queries, rows, e->key_channels, e->channels,
-                       &(struct heed_epilogue){.bias = e->queries_bias});
+                       &(struct heed_epilogue){ .bias = e->queries_bias });
     for (size_t head = 0; e->softmax && head < e->heads; head++)
         run->kernels->softmax_rows(q + head * head_keys, e->key_channels, rows, head_keys);
-    const struct heed_epilogue epilogue = {.bias = e->reprojection_bias, .residual = x, .residual_stride = run->x_stride};
-    run->kernels->gemm(x, run->x_stride, q, e->key_channels, run->packed, rows, e->channels, e->key_channels, &epilogue);
+    const struct heed_epilogue epilogue = { .bias = e->reprojection_bias,
+                                            .residual = x,
+                                            .residual_stride = run->x_stride };
+    run->kernels->gemm(x, run->x_stride, q, e->key_channels, run->packed, rows, e->channels, e->key_channels,
+                       &epilogue);
 }
 
 /* ---- The pass -------------------------------------------------------------------------------------- */
@@ -268,13 +277,14 @@ static void efficient_run(struct heed_forward *forward, const void *module, cons
 {
     const struct efficient *const e = module;
     const size_t mark = heed_arena_mark(forward->arena);
-    struct run run = {.kernels = forward->kernels, .e = e, .x_stride = x->stride};
+    struct run run = { .kernels = forward->kernels, .e = e, .x_stride = x->stride };
     plan(&run, x->h * x->w);
     run.gathered = heed_arena_floats(forward->arena, run.parts * e->key_channels, e->channels);
     run.max = heed_arena_floats(forward->arena, run.parts, e->key_channels);
     run.sum = heed_arena_floats(forward->arena, run.parts, e->key_channels);
     run.folded = heed_arena_floats(forward->arena, e->key_channels, e->channels);
-    run.packed = heed_arena_floats(forward->arena, forward->kernels->gemm_packed_floats(e->channels, e->key_channels), 1);
+    run.packed =
+        heed_arena_floats(forward->arena, forward->kernels->gemm_packed_floats(e->channels, e->key_channels), 1);
     const size_t gather = (run.gather_rows + 1) * e->block, spread = run.spread_rows * e->key_channels;
     const size_t fold = run.fold_rows * (e->channels + e->value_channels / e->heads + 1);
     run.scratch = heed_forward_scratch(forward, max_of(gather, max_of(spread, fold)));
@@ -285,4 +295,4 @@ static void efficient_run(struct heed_forward *forward, const void *module, cons
     heed_arena_release(forward->arena, mark);
 }
 
-const struct heed_attention_kind heed_attention_efficient = {.load = efficient_load, .run = efficient_run};
+const struct heed_attention_kind heed_attention_efficient = { .load = efficient_load, .run = efficient_run };

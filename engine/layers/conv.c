@@ -12,9 +12,9 @@ void heed_conv_load(struct heed_loader *loader, struct heed_conv *conv, const ch
 {
     const struct heed_kernels *const kernels = loader->kernels;
     const size_t k = shape.kernel * shape.kernel * shape.in;
-    *conv = (struct heed_conv){.name = name, .shape = shape};
+    *conv = (struct heed_conv){ .name = name, .shape = shape };
     float *const weights = heed_conv_read(loader, name, &shape, 4,
-                                          (size_t[]){shape.out, shape.in, shape.kernel, shape.kernel}, &conv->bias);
+                                          (size_t[]){ shape.out, shape.in, shape.kernel, shape.kernel }, &conv->bias);
     conv->winograd = heed_conv_winograd_suits(&shape);
     if (weights && conv->winograd) {
         heed_conv_winograd_pack(loader, conv, weights);
@@ -56,11 +56,11 @@ static void conv_tile(void *arg, size_t index, unsigned lane)
     }
 
     const struct heed_tensor *const residual = run->residual;
-    const struct heed_epilogue epilogue = {.bias = run->conv->bias,
-                                           .residual = residual ? residual->data + pixel * residual->stride : NULL,
-                                           .residual_stride = residual ? residual->stride : 0,
-                                           .activation = shape->activation,
-                                           .slope = shape->slope};
+    const struct heed_epilogue epilogue = { .bias = run->conv->bias,
+                                            .residual = residual ? residual->data + pixel * residual->stride : NULL,
+                                            .residual_stride = residual ? residual->stride : 0,
+                                            .activation = shape->activation,
+                                            .slope = shape->slope };
     float *const y = run->y->data + pixel * run->y->stride;
     if (!run->first) {
         run->kernels->gemm(y, run->y->stride, a, a_stride, run->conv->weights, count, shape->out, k, &epilogue);
@@ -92,9 +92,17 @@ static void conv_run(struct heed_forward *forward, struct run *run)
     const size_t k = shape->kernel * shape->kernel * shape->in;
     run->tile_pixels = heed_tile_items(run->pixels, k + shape->out, 48);
     run->tiles = heed_ceil_div(run->pixels, run->tile_pixels);
-    run->window = (struct heed_window){.h = x->h, .w = x->w, .c = x->c, .stride = x->stride,
-                                       .out_h = y->h, .out_w = y->w, .kernel_h = shape->kernel, .kernel_w = shape->kernel,
-                                       .step = shape->step, .pad = shape->pad, .dilation = 1};
+    run->window = (struct heed_window){ .h = x->h,
+                                        .w = x->w,
+                                        .c = x->c,
+                                        .stride = x->stride,
+                                        .out_h = y->h,
+                                        .out_w = y->w,
+                                        .kernel_h = shape->kernel,
+                                        .kernel_w = shape->kernel,
+                                        .step = shape->step,
+                                        .pad = shape->pad,
+                                        .dilation = 1 };
 
     const size_t mark = heed_arena_mark(forward->arena);
     if (!run->direct)
@@ -112,7 +120,7 @@ void heed_conv_into(struct heed_forward *forward, const struct heed_conv *conv, 
 {
     assert(y->c == conv->shape.out);
     assert(!residual || (residual->c == y->c && heed_tensor_pixels(residual) == heed_tensor_pixels(y)));
-    conv_run(forward, &(struct run){.conv = conv, .x = x, .residual = residual, .y = y});
+    conv_run(forward, &(struct run){ .conv = conv, .x = x, .residual = residual, .y = y });
 }
 
 void heed_conv_shuffled_into(struct heed_forward *forward, const struct heed_conv *conv, const struct heed_tensor *x,
@@ -120,14 +128,14 @@ void heed_conv_shuffled_into(struct heed_forward *forward, const struct heed_con
 {
     assert(first->c == conv->shape.out && y->c == 2 * conv->shape.out);
     assert(heed_tensor_pixels(first) == heed_tensor_pixels(y));
-    conv_run(forward, &(struct run){.conv = conv, .x = x, .first = first, .y = y});
+    conv_run(forward, &(struct run){ .conv = conv, .x = x, .first = first, .y = y });
 }
 
 struct heed_tensor heed_conv(struct heed_forward *forward, const struct heed_conv *conv, const struct heed_tensor *x)
 {
     const struct heed_conv_shape *const shape = &conv->shape;
-    const struct heed_tensor y = heed_forward_tensor(forward, x->n, heed_conv_side(shape, x->h),
-                                                     heed_conv_side(shape, x->w), shape->out);
+    const struct heed_tensor y =
+        heed_forward_tensor(forward, x->n, heed_conv_side(shape, x->h), heed_conv_side(shape, x->w), shape->out);
     heed_conv_into(forward, conv, x, NULL, &y);
     return y;
 }

@@ -24,15 +24,18 @@ struct heed_conv {
     const char *name;
     struct heed_conv_shape shape;
     bool winograd;  /* weights: packed (36, out, in) */
-    float *weights; /* dense: packed (out, kernel * kernel * in); depthwise: (kernel * kernel, c); transposed: packed (4 * out, in) */
+    float *weights; /* dense: packed (out, kernel * kernel * in); depthwise: (kernel * kernel, c); transposed: packed (4
+                       * out, in) */
     float *bias;    /* (out); transposed: (4 * out) */
 };
 
 /* NAME is kept by reference: a literal or heed_loader_name's. */
 void heed_conv_load(struct heed_loader *loader, struct heed_conv *conv, const char *name, struct heed_conv_shape shape);
-void heed_depthwise_load(struct heed_loader *loader, struct heed_conv *conv, const char *name, struct heed_conv_shape shape);
+void heed_depthwise_load(struct heed_loader *loader, struct heed_conv *conv, const char *name,
+                         struct heed_conv_shape shape);
 /* Kernel 2, step 2: weights (in, out, 2, 2). */
-void heed_deconv_load(struct heed_loader *loader, struct heed_conv *conv, const char *name, struct heed_conv_shape shape);
+void heed_deconv_load(struct heed_loader *loader, struct heed_conv *conv, const char *name,
+                      struct heed_conv_shape shape);
 
 /* Pixels of a side after a window of kernel, step and padding went over it. */
 static inline size_t heed_conv_side(const struct heed_conv_shape *shape, size_t side)
@@ -42,15 +45,17 @@ static inline size_t heed_conv_side(const struct heed_conv_shape *shape, size_t 
 
 /* Into a tensor from the arena. */
 struct heed_tensor heed_conv(struct heed_forward *forward, const struct heed_conv *conv, const struct heed_tensor *x);
-struct heed_tensor heed_depthwise(struct heed_forward *forward, const struct heed_conv *conv, const struct heed_tensor *x);
+struct heed_tensor heed_depthwise(struct heed_forward *forward, const struct heed_conv *conv,
+                                  const struct heed_tensor *x);
 struct heed_tensor heed_deconv(struct heed_forward *forward, const struct heed_conv *conv, const struct heed_tensor *x);
 
-/* Into y, which may be some channels of a wider tensor but may not overlap x; residual is NULL or of y's shape, and may be y. */
+/* Into y, which may be some channels of a wider tensor but may not overlap x; residual is NULL or of y's shape, and may
+ * be y. */
 void heed_conv_into(struct heed_forward *forward, const struct heed_conv *conv, const struct heed_tensor *x,
                     const struct heed_tensor *residual, const struct heed_tensor *y);
 
-/* y = shuffle by two groups of concatenate(first, activation(conv(x) + bias)): channel 2i is first's i, 2i + 1 the convolution's
- * i. `first` may be the first half of y's own channels. */
+/* y = shuffle by two groups of concatenate(first, activation(conv(x) + bias)): channel 2i is first's i, 2i + 1 the
+ * convolution's i. `first` may be the first half of y's own channels. */
 void heed_conv_shuffled_into(struct heed_forward *forward, const struct heed_conv *conv, const struct heed_tensor *x,
                              const struct heed_tensor *first, const struct heed_tensor *y);
 

@@ -1,26 +1,29 @@
 /* Transposed convolution, kernel 2, step 2: the windows do not overlap, so each input pixel makes its own four output
- * pixels, and the layer is one matrix product (pixels, in) x (in, 4 * out) whose rows are dealt out to two output rows. */
+ * pixels, and the layer is one matrix product (pixels, in) x (in, 4 * out) whose rows are dealt out to two output rows.
+ */
 #include <assert.h>
 #include <string.h>
 
 #include "layers/conv.h"
 #include "layers/tiles.h"
 
-void heed_deconv_load(struct heed_loader *loader, struct heed_conv *conv, const char *name, struct heed_conv_shape shape)
+void heed_deconv_load(struct heed_loader *loader, struct heed_conv *conv, const char *name,
+                      struct heed_conv_shape shape)
 {
     const struct heed_kernels *const kernels = loader->kernels;
     const size_t in = shape.in, out = shape.out;
     assert(shape.kernel == 2 && shape.step == 2 && shape.pad == 0 && !shape.norm);
-    *conv = (struct heed_conv){.name = name, .shape = shape};
+    *conv = (struct heed_conv){ .name = name, .shape = shape };
     conv->bias = heed_loader_floats(loader, 4 * out);
     conv->weights = heed_loader_floats(loader, 4 * kernels->gemm_packed_floats(out, in));
     const float *const bias = heed_loader_read_temporary(loader, heed_loader_name(loader, "%s.bias", name), 1, &out);
     for (size_t tap = 0; bias && tap < 4; tap++)
         memcpy(conv->bias + tap * out, bias, out * sizeof *bias);
-    const float *const weights = heed_loader_read_temporary(loader, heed_loader_name(loader, "%s.weight", name), 4,
-                                                            (size_t[]){in, out, 2, 2});
+    const float *const weights =
+        heed_loader_read_temporary(loader, heed_loader_name(loader, "%s.weight", name), 4, (size_t[]){ in, out, 2, 2 });
     for (size_t tap = 0; weights && tap < 4; tap++)
-        kernels->gemm_pack(conv->weights + tap * kernels->gemm_packed_floats(out, in), weights + tap, 4, 4 * out, out, in);
+        kernels->gemm_pack(conv->weights + tap * kernels->gemm_packed_floats(out, in), weights + tap, 4, 4 * out, out,
+                           in);
 }
 
 struct run {
@@ -42,9 +45,9 @@ static void deconv_tile(void *arg, size_t index, unsigned lane)
     float *const sums = heed_scratch_lane(&run->sums, lane);
 
     for (size_t tap = 0; tap < 4; tap++) {
-        const struct heed_epilogue epilogue = {.bias = run->conv->bias + tap * shape->out,
-                                               .activation = shape->activation,
-                                               .slope = shape->slope};
+        const struct heed_epilogue epilogue = { .bias = run->conv->bias + tap * shape->out,
+                                                .activation = shape->activation,
+                                                .slope = shape->slope };
         kernels->gemm(sums, shape->out, x->data + first * x->stride, x->stride,
                       run->conv->weights + tap * kernels->gemm_packed_floats(shape->out, shape->in), count, shape->out,
                       shape->in, &epilogue);
@@ -63,8 +66,11 @@ struct heed_tensor heed_deconv(struct heed_forward *forward, const struct heed_c
     const struct heed_tensor y = heed_forward_tensor(forward, x->n, 2 * x->h, 2 * x->w, shape->out);
     const size_t pixels = heed_tensor_pixels(x);
     const size_t mark = heed_arena_mark(forward->arena);
-    struct run run = {.kernels = forward->kernels, .conv = conv, .x = x, .y = &y,
-                      .tile_pixels = heed_tile_items(pixels, shape->in + 5 * shape->out, 48)};
+    struct run run = { .kernels = forward->kernels,
+                       .conv = conv,
+                       .x = x,
+                       .y = &y,
+                       .tile_pixels = heed_tile_items(pixels, shape->in + 5 * shape->out, 48) };
     run.sums = heed_forward_scratch(forward, run.tile_pixels * shape->out);
     if (heed_forward_computes(forward))
         heed_forward_run(forward, conv->name, (uint64_t)pixels * 4 * shape->in * shape->out, deconv_tile, &run,

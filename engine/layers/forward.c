@@ -21,15 +21,15 @@ struct heed_tensor heed_forward_tensor(struct heed_forward *forward, size_t n, s
     if (!heed_mul_fits(n, h, &pixels) || !heed_mul_fits(pixels, w, &pixels))
         pixels = SIZE_MAX; /* the arena says that it overflowed */
     float *data = heed_arena_floats(forward->arena, pixels, c);
-    return (struct heed_tensor){.data = data, .n = n, .h = h, .w = w, .c = c, .stride = c};
+    return (struct heed_tensor){ .data = data, .n = n, .h = h, .w = w, .c = c, .stride = c };
 }
 
 struct heed_scratch heed_forward_scratch(struct heed_forward *forward, size_t floats)
 {
     const size_t unit = HEED_ALIGN / sizeof(float);
     const size_t lane_floats = (floats + unit - 1) / unit * unit; /* lanes never share a cache line */
-    return (struct heed_scratch){.data = heed_arena_floats(forward->arena, forward->lanes, lane_floats),
-                                 .lane_floats = lane_floats};
+    return (struct heed_scratch){ .data = heed_arena_floats(forward->arena, forward->lanes, lane_floats),
+                                  .lane_floats = lane_floats };
 }
 
 static void note(struct heed_profile *profile, const char *name, uint64_t multiply_adds, uint64_t ns)
@@ -42,15 +42,15 @@ static void note(struct heed_profile *profile, const char *name, uint64_t multip
         if (profile->count == profile->capacity)
             return;
         profile->count++;
-        *entry = (struct heed_profile_entry){.name = name};
+        *entry = (struct heed_profile_entry){ .name = name };
     }
     entry->ns += ns;
     entry->multiply_adds += multiply_adds;
     entry->calls++;
 }
 
-void heed_forward_run(struct heed_forward *forward, const char *name, uint64_t multiply_adds, heed_tile_fn *fn, void *arg,
-                      size_t tiles)
+void heed_forward_run(struct heed_forward *forward, const char *name, uint64_t multiply_adds, heed_tile_fn *fn,
+                      void *arg, size_t tiles)
 {
     assert(!heed_arena_counting(forward->arena));
     const uint64_t start = forward->profile ? heed_now_ns() : 0;

@@ -20,12 +20,12 @@ struct heed_forward {
     unsigned lanes; /* threads that may be inside one loop: how many scratch buffers a layer lays out */
     const atomic_bool *cancel;
     uint64_t deadline_ns;
-    enum heed_status status; /* HEED_OK, HEED_CANCELLED or HEED_DEADLINE; sticky */
+    enum heed_status status;      /* HEED_OK, HEED_CANCELLED or HEED_DEADLINE; sticky */
     struct heed_profile *profile; /* NULL: not profiled */
 };
 
-/* Asked by every layer after its allocations and before its work: false while planning, once stopped, or when the cancel flag or
- * the deadline says so now. */
+/* Asked by every layer after its allocations and before its work: false while planning, once stopped, or when the
+ * cancel flag or the deadline says so now. */
 bool heed_forward_computes(struct heed_forward *forward);
 
 /* A dense tensor from the pass's arena. */
@@ -43,7 +43,7 @@ static inline float *heed_scratch_lane(const struct heed_scratch *scratch, unsig
 }
 
 /* Runs a layer's tiles on the crew and notes the time in the profile. `arg` is the layer's own. */
-void heed_forward_run(struct heed_forward *forward, const char *name, uint64_t multiply_adds, heed_tile_fn *fn, void *arg,
-                      size_t tiles);
+void heed_forward_run(struct heed_forward *forward, const char *name, uint64_t multiply_adds, heed_tile_fn *fn,
+                      void *arg, size_t tiles);
 
 #endif

@@ -1,7 +1,7 @@
-/* Fully connected layers on regions: y (n, 1, 1, out) = activation(x (n, h, w, c) flattened * W^T + bias). The reference's
- * weights see a region channel by channel; ours are reordered at load to see it pixel by pixel, as it lies in memory.
- * Weights are packed in panels of columns: a tile is one panel against many regions, so that each panel is read
- * once however many threads work. */
+/* Fully connected layers on regions: y (n, 1, 1, out) = activation(x (n, h, w, c) flattened * W^T + bias). The
+ * reference's weights see a region channel by channel; ours are reordered at load to see it pixel by pixel, as it lies
+ * in memory. Weights are packed in panels of columns: a tile is one panel against many regions, so that each panel is
+ * read once however many threads work. */
 #ifndef HEED_LAYERS_LINEAR_H
 #define HEED_LAYERS_LINEAR_H
 
@@ -20,6 +20,7 @@ void heed_linear_load(struct heed_loader *loader, struct heed_linear *linear, co
                       size_t out, enum heed_activation activation);
 
 /* x is dense. */
-struct heed_tensor heed_linear(struct heed_forward *forward, const struct heed_linear *linear, const struct heed_tensor *x);
+struct heed_tensor heed_linear(struct heed_forward *forward, const struct heed_linear *linear,
+                               const struct heed_tensor *x);
 
 #endif

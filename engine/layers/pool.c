@@ -31,17 +31,28 @@ void heed_max_pool_into(struct heed_forward *forward, const struct heed_pool_sha
 {
     assert(y->n == x->n && y->c == x->c);
     assert(y->h == side_of(shape, x->h) && y->w == side_of(shape, x->w));
-    struct run run = {.kernels = forward->kernels, .x = x, .y = y,
-                      .window = {.h = x->h, .w = x->w, .c = x->c, .stride = x->stride, .out_h = y->h, .out_w = y->w,
-                                 .kernel_h = shape->kernel, .kernel_w = shape->kernel, .step = shape->step,
-                                 .pad = shape->pad, .dilation = 1},
-                      .tile_rows = heed_tile_items(y->h, 2 * y->w * y->c, 1)};
+    struct run run = { .kernels = forward->kernels,
+                       .x = x,
+                       .y = y,
+                       .window = { .h = x->h,
+                                   .w = x->w,
+                                   .c = x->c,
+                                   .stride = x->stride,
+                                   .out_h = y->h,
+                                   .out_w = y->w,
+                                   .kernel_h = shape->kernel,
+                                   .kernel_w = shape->kernel,
+                                   .step = shape->step,
+                                   .pad = shape->pad,
+                                   .dilation = 1 },
+                       .tile_rows = heed_tile_items(y->h, 2 * y->w * y->c, 1) };
     run.tiles = heed_ceil_div(y->h, run.tile_rows);
     if (heed_forward_computes(forward))
         heed_forward_run(forward, shape->name, 0, pool_tile, &run, x->n * run.tiles);
 }
 
-struct heed_tensor heed_max_pool(struct heed_forward *forward, const struct heed_pool_shape *shape, const struct heed_tensor *x)
+struct heed_tensor heed_max_pool(struct heed_forward *forward, const struct heed_pool_shape *shape,
+                                 const struct heed_tensor *x)
 {
     const struct heed_tensor y = heed_forward_tensor(forward, x->n, side_of(shape, x->h), side_of(shape, x->w), x->c);
     heed_max_pool_into(forward, shape, x, &y);

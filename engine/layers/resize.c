@@ -24,15 +24,22 @@ static void resize_run(struct heed_forward *forward, enum heed_resize_mode mode,
                        const struct heed_tensor *y, int add)
 {
     assert(x->n == y->n && x->c == y->c);
-    struct run run = {.fn = mode == HEED_RESIZE_BILINEAR ? forward->kernels->bilinear : forward->kernels->nearest,
-                      .x = x, .y = y,
-                      .resize = {.h = x->h, .w = x->w, .c = x->c, .stride = x->stride, .out_h = y->h, .out_w = y->w,
-                                 .out_stride = y->stride, .add = add},
-                      .tile_rows = heed_tile_items(y->h, 2 * y->w * y->c, 1)};
+    struct run run = { .fn = mode == HEED_RESIZE_BILINEAR ? forward->kernels->bilinear : forward->kernels->nearest,
+                       .x = x,
+                       .y = y,
+                       .resize = { .h = x->h,
+                                   .w = x->w,
+                                   .c = x->c,
+                                   .stride = x->stride,
+                                   .out_h = y->h,
+                                   .out_w = y->w,
+                                   .out_stride = y->stride,
+                                   .add = add },
+                       .tile_rows = heed_tile_items(y->h, 2 * y->w * y->c, 1) };
     run.tiles = heed_ceil_div(y->h, run.tile_rows);
     if (heed_forward_computes(forward))
-        heed_forward_run(forward, mode == HEED_RESIZE_BILINEAR ? "resize.bilinear" : "resize.nearest", 0, resize_tile, &run,
-                         y->n * run.tiles);
+        heed_forward_run(forward, mode == HEED_RESIZE_BILINEAR ? "resize.bilinear" : "resize.nearest", 0, resize_tile,
+                         &run, y->n * run.tiles);
 }
 
 void heed_resize_into(struct heed_forward *forward, enum heed_resize_mode mode, const struct heed_tensor *x,

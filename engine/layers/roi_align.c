@@ -38,7 +38,7 @@ struct heed_tensor heed_roi_align(struct heed_forward *forward, const struct hee
 {
     assert(levels->count >= 1 && levels->count <= HEED_ROI_LEVELS_MAX);
     const struct heed_tensor y = heed_forward_tensor(forward, count, out, out, levels->maps[0].c);
-    struct run run = {.kernels = forward->kernels, .levels = levels, .regions = regions, .y = &y};
+    struct run run = { .kernels = forward->kernels, .levels = levels, .regions = regions, .y = &y };
     if (count > 0 && heed_forward_computes(forward))
         heed_forward_run(forward, levels->name, 0, roi_tile, &run, count);
     return y;

@@ -1,5 +1,5 @@
-/* RoIAlign of many regions (torchvision: aligned false, 2 x 2 samples a bin) over a pyramid: each region is read from the
- * level that fits its size, k = floor(4 + log2(sqrt(area) / 224)), as in the feature pyramid paper. */
+/* RoIAlign of many regions (torchvision: aligned false, 2 x 2 samples a bin) over a pyramid: each region is read from
+ * the level that fits its size, k = floor(4 + log2(sqrt(area) / 224)), as in the feature pyramid paper. */
 #ifndef HEED_LAYERS_ROI_ALIGN_H
 #define HEED_LAYERS_ROI_ALIGN_H
 
@@ -9,7 +9,7 @@
 
 struct heed_roi_levels {
     const char *name;
-    size_t count; /* 1: every region is read from it */
+    size_t count;                                 /* 1: every region is read from it */
     struct heed_tensor maps[HEED_ROI_LEVELS_MAX]; /* finest first, one image, channels alike */
     float scales[HEED_ROI_LEVELS_MAX];            /* map pixels per input pixel */
 };

@@ -5,8 +5,8 @@
 #include <math.h>
 #include <stddef.h>
 
-/* deltas: dx, dy, dw, dh; centres move by d times the side, sides grow by e^d, at most 1000/16 times; weights divide the deltas:
- * one for the centre, one for the sides. */
+/* deltas: dx, dy, dw, dh; centres move by d times the side, sides grow by e^d, at most 1000/16 times; weights divide
+ * the deltas: one for the centre, one for the sides. */
 static inline void heed_box_decode(const float from[4], const float deltas[4], float centre_weight, float side_weight,
                                    float box[4])
 {

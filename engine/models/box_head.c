@@ -11,8 +11,10 @@ void heed_box_head_load(struct heed_loader *loader, struct heed_box_head *head, 
     const size_t width = 1024;
     heed_linear_load(loader, &head->fc6, "roi_heads.box_head.fc6", spec->neck_channels, POOL, width, HEED_ACT_RELU);
     heed_linear_load(loader, &head->fc7, "roi_heads.box_head.fc7", width, 1, width, HEED_ACT_RELU);
-    heed_linear_load(loader, &head->cls_score, "roi_heads.box_predictor.cls_score", width, 1, spec->classes, HEED_ACT_NONE);
-    heed_linear_load(loader, &head->bbox_pred, "roi_heads.box_predictor.bbox_pred", width, 1, 4 * spec->classes, HEED_ACT_NONE);
+    heed_linear_load(loader, &head->cls_score, "roi_heads.box_predictor.cls_score", width, 1, spec->classes,
+                     HEED_ACT_NONE);
+    heed_linear_load(loader, &head->bbox_pred, "roi_heads.box_predictor.bbox_pred", width, 1, 4 * spec->classes,
+                     HEED_ACT_NONE);
     head->classes = spec->classes;
     head->score_min = spec->score_min;
 }
@@ -27,8 +29,8 @@ size_t heed_box_head_candidates(const struct heed_box_head *head, size_t proposa
 
 /* Appends what a proposal gives. */
 static size_t select_classes(const struct heed_box_head *head, const float proposal[4], const float *scores,
-                             const float *deltas, const struct heed_geometry *geometry, struct heed_candidate *candidates,
-                             size_t count)
+                             const float *deltas, const struct heed_geometry *geometry,
+                             struct heed_candidate *candidates, size_t count)
 {
     for (size_t c = 1; c < head->classes; c++) {
         if (!(scores[c] > head->score_min))
@@ -45,9 +47,9 @@ static size_t select_classes(const struct heed_box_head *head, const float propo
     return count;
 }
 
-size_t heed_box_head_run(struct heed_forward *forward, const struct heed_box_head *head, const struct heed_roi_levels *levels,
-                         const float (*proposals)[4], size_t count, const struct heed_geometry *geometry,
-                         struct heed_candidate *candidates)
+size_t heed_box_head_run(struct heed_forward *forward, const struct heed_box_head *head,
+                         const struct heed_roi_levels *levels, const float (*proposals)[4], size_t count,
+                         const struct heed_geometry *geometry, struct heed_candidate *candidates)
 {
     size_t found = 0;
     for (size_t first = 0; first < count; first += GROUP) {

@@ -2,8 +2,7 @@
 
 #include <string.h>
 
-
-static const struct heed_family *const families[] = {&heed_family_mask_rcnn, &heed_family_heed_s};
+static const struct heed_family *const families[] = { &heed_family_mask_rcnn, &heed_family_heed_s };
 
 const struct heed_family *heed_family_find(const char *name)
 {

@@ -4,15 +4,16 @@
 
 void heed_findings_init(struct heed_forward *forward, const struct heed_query *query, struct heed_findings *findings)
 {
-    *findings = (struct heed_findings){0};
+    *findings = (struct heed_findings){ 0 };
     findings->found = heed_arena_bytes(forward->arena, query->detections_max, sizeof *findings->found);
     if (query->masks)
-        findings->mask_logits = heed_arena_floats(forward->arena, query->detections_max, HEED_MASK_SIDE * HEED_MASK_SIDE);
+        findings->mask_logits =
+            heed_arena_floats(forward->arena, query->detections_max, HEED_MASK_SIDE * HEED_MASK_SIDE);
 }
 
-void heed_findings_select(struct heed_forward *forward, const struct heed_query *query, const struct heed_selection *selection,
-                          struct heed_candidate *candidates, size_t count, uint8_t *suppressed,
-                          struct heed_findings *findings)
+void heed_findings_select(struct heed_forward *forward, const struct heed_query *query,
+                          const struct heed_selection *selection, struct heed_candidate *candidates, size_t count,
+                          uint8_t *suppressed, struct heed_findings *findings)
 {
     findings->count = heed_arena_counting(forward->arena) ? query->detections_max : 0;
     if (!heed_forward_computes(forward))
@@ -38,7 +39,8 @@ const float (*heed_findings_regions(struct heed_forward *forward, const struct h
     return (const float(*)[4])regions;
 }
 
-void heed_findings_to_photo(struct heed_forward *forward, const struct heed_geometry *geometry, struct heed_findings *findings)
+void heed_findings_to_photo(struct heed_forward *forward, const struct heed_geometry *geometry,
+                            struct heed_findings *findings)
 {
     if (heed_arena_counting(forward->arena))
         return;

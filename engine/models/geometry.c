@@ -25,13 +25,14 @@ static size_t padded(size_t side, size_t multiple)
 struct heed_geometry heed_geometry(const struct heed_input_spec *input, size_t photo_w, size_t photo_h)
 {
     assert(photo_w > 0 && photo_h > 0);
-    struct heed_geometry geometry = {.photo_w = photo_w, .photo_h = photo_h};
+    struct heed_geometry geometry = { .photo_w = photo_w, .photo_h = photo_h };
     const size_t longest = photo_w > photo_h ? photo_w : photo_h, shortest = photo_w > photo_h ? photo_h : photo_w;
     if (input->resize == HEED_RESIZE_FIT) {
         geometry.resized_w = fit(photo_w, input->long_side, longest);
         geometry.resized_h = fit(photo_h, input->long_side, longest);
     } else {
-        const double scale = fmin((double)input->short_side / (double)shortest, (double)input->long_side / (double)longest);
+        const double scale =
+            fmin((double)input->short_side / (double)shortest, (double)input->long_side / (double)longest);
         geometry.resized_w = scaled(photo_w, scale);
         geometry.resized_h = scaled(photo_h, scale);
     }

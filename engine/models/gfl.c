@@ -7,14 +7,14 @@
 void heed_gfl_load(struct heed_loader *loader, struct heed_gfl *head, const struct heed_spec *spec, size_t stride)
 {
     const size_t c = spec->neck_channels, outputs = spec->classes + 4 * spec->bins;
-    const struct heed_conv_shape depthwise = {.in = c, .out = c, .kernel = 3, .step = 1, .pad = 1, LEAKY};
-    const struct heed_conv_shape pointwise = {.in = c, .out = c, .kernel = 1, .step = 1, LEAKY};
+    const struct heed_conv_shape depthwise = { .in = c, .out = c, .kernel = 3, .step = 1, .pad = 1, LEAKY };
+    const struct heed_conv_shape pointwise = { .in = c, .out = c, .kernel = 1, .step = 1, LEAKY };
     heed_depthwise_load(loader, &head->dw1, heed_loader_name(loader, "head%zu.dw1", stride), depthwise);
     heed_conv_load(loader, &head->pw1, heed_loader_name(loader, "head%zu.pw1", stride), pointwise);
     heed_depthwise_load(loader, &head->dw2, heed_loader_name(loader, "head%zu.dw2", stride), depthwise);
     heed_conv_load(loader, &head->pw2, heed_loader_name(loader, "head%zu.pw2", stride), pointwise);
     heed_conv_load(loader, &head->out, heed_loader_name(loader, "head%zu.out", stride),
-                   (struct heed_conv_shape){.in = c, .out = outputs, .kernel = 1, .step = 1});
+                   (struct heed_conv_shape){ .in = c, .out = outputs, .kernel = 1, .step = 1 });
     head->stride = stride;
     head->classes = spec->classes;
     head->bins = spec->bins;
@@ -101,7 +101,8 @@ size_t heed_gfl_run(struct heed_forward *forward, const struct heed_gfl *head, c
             candidate->score = scores[order[i]];
             candidate->group = (uint32_t)(pair % head->classes);
             candidate->index = (uint32_t)count++;
-            decode(head, out.data + cell * out.stride + head->classes, cell % out.w, cell / out.w, geometry, candidate->box);
+            decode(head, out.data + cell * out.stride + head->classes, cell % out.w, cell / out.w, geometry,
+                   candidate->box);
         }
     }
     heed_arena_release(forward->arena, mark);

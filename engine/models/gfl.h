@@ -1,5 +1,6 @@
 /* The one-stage head of NanoDet: per cell, class logits and the distribution of the distance to each side of the box
- * (generalized focal loss, Li et al., NeurIPS 2020), from two depthwise-separable convolutions. A head for each level. */
+ * (generalized focal loss, Li et al., NeurIPS 2020), from two depthwise-separable convolutions. A head for each level.
+ */
 #ifndef HEED_MODELS_GFL_H
 #define HEED_MODELS_GFL_H
 
@@ -17,8 +18,8 @@ struct heed_gfl {
 /* "head<stride>.dw1" and so on. */
 void heed_gfl_load(struct heed_loader *loader, struct heed_gfl *head, const struct heed_spec *spec, size_t stride);
 
-/* Appends the level's best (cell, class) pairs above score_min, best first, at most head->candidates: boxes in input pixels
- * clipped to what shows the photo, group the class. Returns the new count: unchanged while planning. */
+/* Appends the level's best (cell, class) pairs above score_min, best first, at most head->candidates: boxes in input
+ * pixels clipped to what shows the photo, group the class. Returns the new count: unchanged while planning. */
 size_t heed_gfl_run(struct heed_forward *forward, const struct heed_gfl *head, const struct heed_tensor *map,
                     const struct heed_geometry *geometry, struct heed_candidate *candidates, size_t count);
 

@@ -31,7 +31,7 @@ struct heed_s {
 static void load_mask_branch(struct heed_loader *loader, struct heed_s *net, const struct heed_spec *spec)
 {
     const size_t c = spec->mask_channels;
-    const struct heed_conv_shape fuse = {.in = spec->neck_channels, .out = c, .kernel = 1, .step = 1};
+    const struct heed_conv_shape fuse = { .in = spec->neck_channels, .out = c, .kernel = 1, .step = 1 };
     struct heed_conv_shape last_fuse = fuse; /* the sum of the three is activated as the last is added */
     last_fuse.activation = HEED_ACT_LEAKY;
     last_fuse.slope = 0.1f;
@@ -45,9 +45,9 @@ static void load_mask_branch(struct heed_loader *loader, struct heed_s *net, con
     head->conv_count = spec->mask_convs;
     for (size_t i = 0; i < head->conv_count; i++)
         heed_conv_load(loader, &head->convs[i], heed_loader_name(loader, "mask.conv%zu", i + 1),
-                       (struct heed_conv_shape){.in = c, .out = c, .kernel = 3, .step = 1, .pad = 1, LEAKY});
+                       (struct heed_conv_shape){ .in = c, .out = c, .kernel = 3, .step = 1, .pad = 1, LEAKY });
     heed_deconv_load(loader, &head->deconv, "mask.deconv",
-                     (struct heed_conv_shape){.in = c, .out = c, .kernel = 2, .step = 2, LEAKY});
+                     (struct heed_conv_shape){ .in = c, .out = c, .kernel = 2, .step = 2, LEAKY });
     heed_mask_logits_load(loader, head, "mask.logits", 1);
 }
 
@@ -61,7 +61,7 @@ static void *heed_s_load(struct heed_loader *loader, const struct heed_spec *spe
     for (size_t i = 0; i < HEED_PAN_LEVELS; i++)
         heed_gfl_load(loader, &net->heads[i], spec, (size_t)8 << i);
     load_mask_branch(loader, net, spec);
-    net->selection = (struct heed_selection){.nms_iou = spec->nms_iou, .detections = spec->detections};
+    net->selection = (struct heed_selection){ .nms_iou = spec->nms_iou, .detections = spec->detections };
     net->candidates = spec->candidates;
     return loader->status == HEED_OK ? net : NULL;
 }
@@ -82,8 +82,9 @@ static struct heed_tensor mask_map(struct heed_forward *forward, const struct he
     return map;
 }
 
-static void detect(struct heed_forward *forward, const struct heed_s *net, const struct heed_tensor maps[HEED_PAN_LEVELS],
-                   const struct heed_geometry *geometry, const struct heed_query *query, struct heed_findings *findings)
+static void detect(struct heed_forward *forward, const struct heed_s *net,
+                   const struct heed_tensor maps[HEED_PAN_LEVELS], const struct heed_geometry *geometry,
+                   const struct heed_query *query, struct heed_findings *findings)
 {
     const size_t mark = heed_arena_mark(forward->arena), candidates_max = HEED_PAN_LEVELS * net->candidates;
     struct heed_candidate *const candidates = heed_arena_bytes(forward->arena, candidates_max, sizeof *candidates);
@@ -109,11 +110,13 @@ static void heed_s_forward(struct heed_forward *forward, const void *network, co
     if (query->masks) {
         const float(*const regions)[4] = heed_findings_regions(forward, findings);
         const struct heed_tensor map = mask_map(forward, net, maps);
-        const struct heed_roi_levels levels = {.name = "mask.roi_align", .count = 1, .maps = {map}, .scales = {1.0f / 8}};
+        const struct heed_roi_levels levels = {
+            .name = "mask.roi_align", .count = 1, .maps = { map }, .scales = { 1.0f / 8 }
+        };
         heed_mask_head_run(forward, &net->mask_head, &levels, regions, findings);
     }
     heed_arena_release(forward->arena, mark);
     heed_findings_to_photo(forward, geometry, findings);
 }
 
-const struct heed_family heed_family_heed_s = {.name = "heed_s", .load = heed_s_load, .forward = heed_s_forward};
+const struct heed_family heed_family_heed_s = { .name = "heed_s", .load = heed_s_load, .forward = heed_s_forward };

@@ -13,7 +13,7 @@ void heed_mask_logits_load(struct heed_loader *loader, struct heed_mask_head *he
     head->logits_bias = heed_loader_read(loader, heed_loader_name(loader, "%s.bias", name), 1, &classes);
     head->logits = heed_loader_floats(loader, classes * class_floats);
     const float *const weights = heed_loader_read_temporary(loader, heed_loader_name(loader, "%s.weight", name), 4,
-                                                            (size_t[]){classes, channels, 1, 1});
+                                                            (size_t[]){ classes, channels, 1, 1 });
     for (size_t c = 0; weights && c < classes; c++)
         kernels->gemm_pack(head->logits + c * class_floats, weights + c * channels, channels, 1, 1, channels);
 }
@@ -34,20 +34,22 @@ static void logits_tile(void *arg, size_t index, unsigned lane)
     const struct heed_mask_head *const head = run->head;
     const struct heed_tensor *const x = run->x;
     const size_t class_index = head->classes == 1 ? 0 : run->found[index].class_index;
-    run->kernels->gemm(run->logits + index * HEED_MASK_SIDE * HEED_MASK_SIDE, 1, heed_tensor_at(x, index, 0, 0), x->stride,
-                       head->logits + class_index * run->kernels->gemm_packed_floats(1, x->c),
+    run->kernels->gemm(run->logits + index * HEED_MASK_SIDE * HEED_MASK_SIDE, 1, heed_tensor_at(x, index, 0, 0),
+                       x->stride, head->logits + class_index * run->kernels->gemm_packed_floats(1, x->c),
                        HEED_MASK_SIDE * HEED_MASK_SIDE, 1, x->c,
-                       &(struct heed_epilogue){.bias = head->logits_bias + class_index});
+                       &(struct heed_epilogue){ .bias = head->logits_bias + class_index });
 }
 
-static void run_group(struct heed_forward *forward, const struct heed_mask_head *head, const struct heed_roi_levels *levels,
-                      const float (*regions)[4], const struct heed_found *found, size_t count, float *logits)
+static void run_group(struct heed_forward *forward, const struct heed_mask_head *head,
+                      const struct heed_roi_levels *levels, const float (*regions)[4], const struct heed_found *found,
+                      size_t count, float *logits)
 {
     const size_t mark = heed_arena_mark(forward->arena);
     struct heed_tensor x = heed_roi_align(forward, levels, regions, count, head->pool);
     const size_t channels = head->deconv.shape.in;
     struct heed_tensor other = heed_forward_tensor(forward, count, head->pool, head->pool, channels);
-    struct heed_tensor spare = x.c == channels ? x : heed_forward_tensor(forward, count, head->pool, head->pool, channels);
+    struct heed_tensor spare =
+        x.c == channels ? x : heed_forward_tensor(forward, count, head->pool, head->pool, channels);
     for (size_t i = 0; i < head->conv_count; i++) {
         heed_conv_into(forward, &head->convs[i], &x, NULL, &other);
         x = other;
@@ -57,14 +59,15 @@ static void run_group(struct heed_forward *forward, const struct heed_mask_head 
     heed_attention_run(forward, head->attention, &x);
     x = heed_deconv(forward, &head->deconv, &x);
     assert(x.h == HEED_MASK_SIDE && x.w == HEED_MASK_SIDE);
-    struct logits_run run = {.kernels = forward->kernels, .head = head, .x = &x, .found = found, .logits = logits};
+    struct logits_run run = { .kernels = forward->kernels, .head = head, .x = &x, .found = found, .logits = logits };
     if (heed_forward_computes(forward))
         heed_forward_run(forward, head->logits_name, (uint64_t)heed_tensor_pixels(&x) * x.c, logits_tile, &run, count);
     heed_arena_release(forward->arena, mark);
 }
 
-void heed_mask_head_run(struct heed_forward *forward, const struct heed_mask_head *head, const struct heed_roi_levels *levels,
-                        const float (*regions)[4], const struct heed_findings *findings)
+void heed_mask_head_run(struct heed_forward *forward, const struct heed_mask_head *head,
+                        const struct heed_roi_levels *levels, const float (*regions)[4],
+                        const struct heed_findings *findings)
 {
     for (size_t first = 0; first < findings->count; first += GROUP) {
         const size_t left = findings->count - first;

@@ -1,5 +1,5 @@
-/* Mask R-CNN (He et al., ICCV 2017) on a ResNet feature pyramid, with torchvision's names and semantics, and attention modules
- * wherever the spec wants them: the host of the efficient-attention paper.
+/* Mask R-CNN (He et al., ICCV 2017) on a ResNet feature pyramid, with torchvision's names and semantics, and attention
+ * modules wherever the spec wants them: the host of the efficient-attention paper.
  *
  *     photo -> ResNet -> FPN -> RPN -> proposals -> box head -> detections -> mask head -> 28x28 logits
  *             res2..res5  fpn1..fpn5                                          (mask)
@@ -34,11 +34,16 @@ static void load_mask_head(struct heed_loader *loader, struct heed_mask_head *he
         heed_conv_load(loader, &head->convs[i],
                        heed_either_name(loader, heed_loader_name(loader, "roi_heads.mask_head.mask_fcn%zu", i + 1),
                                         heed_loader_name(loader, "roi_heads.mask_head.%zu.0", i)),
-                       (struct heed_conv_shape){.in = i == 0 ? spec->neck_channels : c, .out = c, .kernel = 3, .step = 1,
-                                                .pad = 1, .activation = HEED_ACT_RELU});
+                       (struct heed_conv_shape){ .in = i == 0 ? spec->neck_channels : c,
+                                                 .out = c,
+                                                 .kernel = 3,
+                                                 .step = 1,
+                                                 .pad = 1,
+                                                 .activation = HEED_ACT_RELU });
     head->attention = heed_place_load(loader, spec, "mask", c);
-    heed_deconv_load(loader, &head->deconv, "roi_heads.mask_predictor.conv5_mask",
-                     (struct heed_conv_shape){.in = c, .out = c, .kernel = 2, .step = 2, .activation = HEED_ACT_RELU});
+    heed_deconv_load(
+        loader, &head->deconv, "roi_heads.mask_predictor.conv5_mask",
+        (struct heed_conv_shape){ .in = c, .out = c, .kernel = 2, .step = 2, .activation = HEED_ACT_RELU });
     heed_mask_logits_load(loader, head, "roi_heads.mask_predictor.mask_fcn_logits", spec->classes);
 }
 
@@ -56,16 +61,16 @@ static void *mask_rcnn_load(struct heed_loader *loader, const struct heed_spec *
     heed_rpn_load(loader, &net->rpn, spec);
     heed_box_head_load(loader, &net->box_head, spec);
     load_mask_head(loader, &net->mask_head, spec);
-    net->selection = (struct heed_selection){.nms_iou = spec->nms_iou, .detections = spec->detections};
+    net->selection = (struct heed_selection){ .nms_iou = spec->nms_iou, .detections = spec->detections };
     return loader->status == HEED_OK ? net : NULL;
 }
 
-/* The levels that regions are read from: all but the last. Their scales are the powers of two nearest to what the sizes say,
- * by the height of what shows the photo, as torchvision infers them. */
+/* The levels that regions are read from: all but the last. Their scales are the powers of two nearest to what the sizes
+ * say, by the height of what shows the photo, as torchvision infers them. */
 static struct heed_roi_levels region_levels(const char *name, const struct heed_tensor levels[HEED_FPN_LEVELS],
                                             const struct heed_geometry *geometry)
 {
-    struct heed_roi_levels region = {.name = name, .count = HEED_FPN_STAGES};
+    struct heed_roi_levels region = { .name = name, .count = HEED_FPN_STAGES };
     for (size_t i = 0; i < HEED_FPN_STAGES; i++) {
         region.maps[i] = levels[i];
         region.scales[i] = exp2f(rintf(log2f((float)levels[i].h / (float)geometry->resized_h)));
@@ -73,8 +78,9 @@ static struct heed_roi_levels region_levels(const char *name, const struct heed_
     return region;
 }
 
-static void detect(struct heed_forward *forward, const struct mask_rcnn *net, const struct heed_tensor levels[HEED_FPN_LEVELS],
-                   const struct heed_geometry *geometry, const struct heed_query *query, struct heed_findings *findings)
+static void detect(struct heed_forward *forward, const struct mask_rcnn *net,
+                   const struct heed_tensor levels[HEED_FPN_LEVELS], const struct heed_geometry *geometry,
+                   const struct heed_query *query, struct heed_findings *findings)
 {
     const size_t mark = heed_arena_mark(forward->arena);
     float(*const proposals)[4] = heed_arena_bytes(forward->arena, net->rpn.proposals, sizeof *proposals);
@@ -84,8 +90,8 @@ static void detect(struct heed_forward *forward, const struct mask_rcnn *net, co
     struct heed_candidate *const candidates = heed_arena_bytes(forward->arena, candidates_max, sizeof *candidates);
     uint8_t *const suppressed = heed_arena_bytes(forward->arena, candidates_max, 1);
     const struct heed_roi_levels regions = region_levels("roi_heads.box_roi_pool", levels, geometry);
-    const size_t count = heed_box_head_run(forward, &net->box_head, &regions, (const float(*)[4])proposals, proposal_count,
-                                           geometry, candidates);
+    const size_t count = heed_box_head_run(forward, &net->box_head, &regions, (const float(*)[4])proposals,
+                                           proposal_count, geometry, candidates);
     heed_findings_select(forward, query, &net->selection, candidates, count, suppressed, findings);
     heed_arena_release(forward->arena, mark);
 }
@@ -110,4 +116,6 @@ static void mask_rcnn_forward(struct heed_forward *forward, const void *network,
     heed_findings_to_photo(forward, geometry, findings);
 }
 
-const struct heed_family heed_family_mask_rcnn = {.name = "mask_rcnn", .load = mask_rcnn_load, .forward = mask_rcnn_forward};
+const struct heed_family heed_family_mask_rcnn = { .name = "mask_rcnn",
+                                                   .load = mask_rcnn_load,
+                                                   .forward = mask_rcnn_forward };

@@ -1,4 +1,5 @@
-/* torchvision has renamed some tensors: "fpn.inner_blocks.0.weight" is "fpn.inner_blocks.0.0.weight" in what newer releases save. */
+/* torchvision has renamed some tensors: "fpn.inner_blocks.0.weight" is "fpn.inner_blocks.0.0.weight" in what newer
+ * releases save. */
 #ifndef HEED_MODELS_NAMES_H
 #define HEED_MODELS_NAMES_H
 

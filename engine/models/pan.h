@@ -1,4 +1,5 @@
-/* NanoDet's path aggregation neck: 1x1 laterals, then top-down and bottom-up sums of resized maps, no convolutions between. */
+/* NanoDet's path aggregation neck: 1x1 laterals, then top-down and bottom-up sums of resized maps, no convolutions
+ * between. */
 #ifndef HEED_MODELS_PAN_H
 #define HEED_MODELS_PAN_H
 
@@ -17,7 +18,7 @@ void heed_pan_load(struct heed_loader *loader, struct heed_pan *pan, const struc
                    const size_t widths[HEED_PAN_LEVELS]);
 
 /* -> maps at strides 8, 16, 32, in the arena. */
-void heed_pan_run(struct heed_forward *forward, const struct heed_pan *pan, const struct heed_tensor features[HEED_PAN_LEVELS],
-                  struct heed_tensor maps[HEED_PAN_LEVELS]);
+void heed_pan_run(struct heed_forward *forward, const struct heed_pan *pan,
+                  const struct heed_tensor features[HEED_PAN_LEVELS], struct heed_tensor maps[HEED_PAN_LEVELS]);
 
 #endif

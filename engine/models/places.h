@@ -1,5 +1,5 @@
-/* Where attention may stand in a network: a family names its places as it loads them (spec.c knows them too, and refuses
- * others). */
+/* Where attention may stand in a network: a family names its places as it loads them (spec.c knows them too, and
+ * refuses others). */
 #ifndef HEED_MODELS_PLACES_H
 #define HEED_MODELS_PLACES_H
 

@@ -31,10 +31,10 @@ static const struct depth {
     bool bottleneck;
     size_t blocks[HEED_RESNET_STAGES];
 } depths[] = {
-    {"resnet18", false, {2, 2, 2, 2}},
-    {"resnet34", false, {3, 4, 6, 3}},
-    {"resnet50", true, {3, 4, 6, 3}},
-    {"resnet101", true, {3, 4, 23, 3}},
+    { "resnet18", false, { 2, 2, 2, 2 } },
+    { "resnet34", false, { 3, 4, 6, 3 } },
+    { "resnet50", true, { 3, 4, 6, 3 } },
+    { "resnet101", true, { 3, 4, 23, 3 } },
 };
 
 static const struct depth *find_depth(const char *name)
@@ -48,8 +48,8 @@ static const struct depth *find_depth(const char *name)
 }
 
 /* A convolution and its batch norm, "conv1" and "bn1". */
-static void load_conv(struct heed_loader *loader, struct heed_conv *conv, const struct heed_spec *spec, const char *name,
-                      const char *norm, struct heed_conv_shape shape)
+static void load_conv(struct heed_loader *loader, struct heed_conv *conv, const struct heed_spec *spec,
+                      const char *name, const char *norm, struct heed_conv_shape shape)
 {
     shape.pad = shape.kernel / 2;
     shape.norm = norm;
@@ -61,11 +61,11 @@ static void load_conv(struct heed_loader *loader, struct heed_conv *conv, const 
 static void load_block(struct heed_loader *loader, struct block *block, const struct heed_spec *spec, const char *name,
                        bool bottleneck, size_t in, size_t width, size_t out, size_t step)
 {
-    const struct heed_conv_shape basic[] = {{.in = in, .out = width, .kernel = 3, .step = step},
-                                            {.in = width, .out = out, .kernel = 3, .step = 1}};
-    const struct heed_conv_shape bottle[] = {{.in = in, .out = width, .kernel = 1, .step = 1},
-                                             {.in = width, .out = width, .kernel = 3, .step = step},
-                                             {.in = width, .out = out, .kernel = 1, .step = 1}};
+    const struct heed_conv_shape basic[] = { { .in = in, .out = width, .kernel = 3, .step = step },
+                                             { .in = width, .out = out, .kernel = 3, .step = 1 } };
+    const struct heed_conv_shape bottle[] = { { .in = in, .out = width, .kernel = 1, .step = 1 },
+                                              { .in = width, .out = width, .kernel = 3, .step = step },
+                                              { .in = width, .out = out, .kernel = 1, .step = 1 } };
     for (size_t i = 0; i < (bottleneck ? 3 : 2); i++) {
         struct heed_conv_shape shape = bottleneck ? bottle[i] : basic[i];
         shape.activation = HEED_ACT_RELU; /* of the last one after the shortcut is added */
@@ -76,7 +76,7 @@ static void load_block(struct heed_loader *loader, struct block *block, const st
     if (block->downsamples)
         load_conv(loader, &block->downsample, spec, heed_loader_name(loader, "%s.downsample.0", name),
                   heed_loader_name(loader, "%s.downsample.1", name),
-                  (struct heed_conv_shape){.in = in, .out = out, .kernel = 1, .step = step});
+                  (struct heed_conv_shape){ .in = in, .out = out, .kernel = 1, .step = step });
 }
 
 const struct heed_resnet *heed_resnet_load(struct heed_loader *loader, const struct heed_spec *spec)
@@ -87,7 +87,7 @@ const struct heed_resnet *heed_resnet_load(struct heed_loader *loader, const str
         return NULL;
     net->block_convs = depth->bottleneck ? 3 : 2;
     load_conv(loader, &net->conv1, spec, "backbone.body.conv1", "backbone.body.bn1",
-              (struct heed_conv_shape){.in = 3, .out = 64, .kernel = 7, .step = 2, .activation = HEED_ACT_RELU});
+              (struct heed_conv_shape){ .in = 3, .out = 64, .kernel = 7, .step = 2, .activation = HEED_ACT_RELU });
     size_t in = 64;
     for (size_t s = 0; s < HEED_RESNET_STAGES; s++) {
         struct stage *const stage = &net->stages[s];
@@ -96,8 +96,9 @@ const struct heed_resnet *heed_resnet_load(struct heed_loader *loader, const str
         stage->count = depth->blocks[s];
         stage->blocks = heed_loader_bytes(loader, stage->count * sizeof *stage->blocks);
         for (size_t i = 0; stage->blocks && i < stage->count; i++) {
-            load_block(loader, &stage->blocks[i], spec, heed_loader_name(loader, "backbone.body.layer%zu.%zu", s + 1, i),
-                       depth->bottleneck, in, width, stage->width, i == 0 && s > 0 ? 2 : 1);
+            load_block(loader, &stage->blocks[i], spec,
+                       heed_loader_name(loader, "backbone.body.layer%zu.%zu", s + 1, i), depth->bottleneck, in, width,
+                       stage->width, i == 0 && s > 0 ? 2 : 1);
             in = stage->width;
         }
         stage->attention = heed_place_load(loader, spec, heed_loader_name(loader, "res%zu", s + 2), stage->width);
@@ -112,8 +113,8 @@ void heed_resnet_widths(const struct heed_resnet *net, size_t widths[HEED_RESNET
 }
 
 /* y = relu(convs(x) + shortcut(x)). y may be x where the block does not downsample: the sum happens where it lies. */
-static void run_block(struct heed_forward *forward, const struct block *block, size_t convs, const struct heed_tensor *x,
-                      const struct heed_tensor *y)
+static void run_block(struct heed_forward *forward, const struct block *block, size_t convs,
+                      const struct heed_tensor *x, const struct heed_tensor *y)
 {
     const size_t mark = heed_arena_mark(forward->arena);
     if (block->downsamples)
@@ -128,7 +129,7 @@ static void run_block(struct heed_forward *forward, const struct block *block, s
 void heed_resnet_run(struct heed_forward *forward, const struct heed_resnet *net, const struct heed_tensor *input,
                      struct heed_tensor features[HEED_RESNET_STAGES])
 {
-    static const struct heed_pool_shape pool = {.name = "backbone.body.maxpool", .kernel = 3, .step = 2, .pad = 1};
+    static const struct heed_pool_shape pool = { .name = "backbone.body.maxpool", .kernel = 3, .step = 2, .pad = 1 };
     assert(input->h % 32 == 0 && input->w % 32 == 0);
     for (size_t s = 0; s < HEED_RESNET_STAGES; s++)
         features[s] = heed_forward_tensor(forward, 1, input->h >> (s + 2), input->w >> (s + 2), net->stages[s].width);

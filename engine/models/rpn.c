@@ -13,12 +13,13 @@
 void heed_rpn_load(struct heed_loader *loader, struct heed_rpn *rpn, const struct heed_spec *spec)
 {
     const size_t c = spec->neck_channels;
-    heed_conv_load(loader, &rpn->conv, heed_either_name(loader, "rpn.head.conv", "rpn.head.conv.0.0"),
-                   (struct heed_conv_shape){.in = c, .out = c, .kernel = 3, .step = 1, .pad = 1, .activation = HEED_ACT_RELU});
+    heed_conv_load(
+        loader, &rpn->conv, heed_either_name(loader, "rpn.head.conv", "rpn.head.conv.0.0"),
+        (struct heed_conv_shape){ .in = c, .out = c, .kernel = 3, .step = 1, .pad = 1, .activation = HEED_ACT_RELU });
     heed_conv_load(loader, &rpn->cls_logits, "rpn.head.cls_logits",
-                   (struct heed_conv_shape){.in = c, .out = ANCHORS, .kernel = 1, .step = 1});
+                   (struct heed_conv_shape){ .in = c, .out = ANCHORS, .kernel = 1, .step = 1 });
     heed_conv_load(loader, &rpn->bbox_pred, "rpn.head.bbox_pred",
-                   (struct heed_conv_shape){.in = c, .out = 4 * ANCHORS, .kernel = 1, .step = 1});
+                   (struct heed_conv_shape){ .in = c, .out = 4 * ANCHORS, .kernel = 1, .step = 1 });
     rpn->candidates = spec->rpn_candidates;
     rpn->proposals = spec->rpn_proposals;
     rpn->nms_iou = spec->rpn_nms_iou;
@@ -26,11 +27,11 @@ void heed_rpn_load(struct heed_loader *loader, struct heed_rpn *rpn, const struc
 
 void heed_rpn_anchors(size_t level, float anchors[3][4])
 {
-    static const float ratios[ANCHORS] = {0.5f, 1, 2}; /* height / width */
+    static const float ratios[ANCHORS] = { 0.5f, 1, 2 }; /* height / width */
     const float size = (float)((size_t)32 << level);
     for (size_t i = 0; i < ANCHORS; i++) {
         const float half_w = rintf(1 / sqrtf(ratios[i]) * size / 2), half_h = rintf(sqrtf(ratios[i]) * size / 2);
-        memcpy(anchors[i], (float[]){-half_w, -half_h, half_w, half_h}, sizeof anchors[i]);
+        memcpy(anchors[i], (float[]){ -half_w, -half_h, half_w, half_h }, sizeof anchors[i]);
     }
 }
 
@@ -43,9 +44,10 @@ struct level {
 static void decode(const struct level *level, size_t index, float box[4])
 {
     const size_t cell = index / ANCHORS, anchor = index % ANCHORS;
-    const float x = (float)(cell % level->logits.w) * level->step_x, y = (float)(cell / level->logits.w) * level->step_y;
+    const float x = (float)(cell % level->logits.w) * level->step_x,
+                y = (float)(cell / level->logits.w) * level->step_y;
     const float *const base = level->anchors[anchor];
-    const float from[4] = {x + base[0], y + base[1], x + base[2], y + base[3]};
+    const float from[4] = { x + base[0], y + base[1], x + base[2], y + base[3] };
     heed_box_decode(from, level->deltas.data + index * 4, 1, 1, box);
 }
 
@@ -53,7 +55,8 @@ static void decode(const struct level *level, size_t index, float box[4])
 static size_t select_best(const struct heed_rpn *rpn, const struct level *level, uint32_t group, uint32_t *order,
                           const struct heed_geometry *geometry, struct heed_candidate *candidates, size_t count)
 {
-    const size_t all = level->logits.h * level->logits.w * ANCHORS, best = all < rpn->candidates ? all : rpn->candidates;
+    const size_t all = level->logits.h * level->logits.w * ANCHORS,
+                 best = all < rpn->candidates ? all : rpn->candidates;
     heed_top_k(order, level->logits.data, all, best);
     for (size_t i = 0; i < best; i++) {
         struct heed_candidate *const candidate = &candidates[count];
@@ -68,8 +71,9 @@ static size_t select_best(const struct heed_rpn *rpn, const struct level *level,
     return count;
 }
 
-size_t heed_rpn_run(struct heed_forward *forward, const struct heed_rpn *rpn, const struct heed_tensor levels[HEED_FPN_LEVELS],
-                    const struct heed_geometry *geometry, float (*proposals)[4])
+size_t heed_rpn_run(struct heed_forward *forward, const struct heed_rpn *rpn,
+                    const struct heed_tensor levels[HEED_FPN_LEVELS], const struct heed_geometry *geometry,
+                    float (*proposals)[4])
 {
     const size_t mark = heed_arena_mark(forward->arena), candidates_max = HEED_FPN_LEVELS * rpn->candidates;
     struct heed_candidate *const candidates = heed_arena_bytes(forward->arena, candidates_max, sizeof *candidates);
@@ -80,10 +84,10 @@ size_t heed_rpn_run(struct heed_forward *forward, const struct heed_rpn *rpn, co
         const size_t level_mark = heed_arena_mark(forward->arena);
         uint32_t *const order = heed_arena_bytes(forward->arena, map->h * map->w * ANCHORS, sizeof *order);
         const struct heed_tensor hidden = heed_conv(forward, &rpn->conv, map);
-        struct level level = {.logits = heed_conv(forward, &rpn->cls_logits, &hidden),
-                              .deltas = heed_conv(forward, &rpn->bbox_pred, &hidden),
-                              .step_x = (float)(geometry->input_w / map->w),
-                              .step_y = (float)(geometry->input_h / map->h)};
+        struct level level = { .logits = heed_conv(forward, &rpn->cls_logits, &hidden),
+                               .deltas = heed_conv(forward, &rpn->bbox_pred, &hidden),
+                               .step_x = (float)(geometry->input_w / map->w),
+                               .step_y = (float)(geometry->input_h / map->h) };
         heed_rpn_anchors(i, level.anchors);
         if (heed_forward_computes(forward))
             count = select_best(rpn, &level, (uint32_t)i, order, geometry, candidates, count);

@@ -32,17 +32,18 @@ static void load_pointwise(struct heed_loader *loader, struct heed_conv *conv, c
                            size_t in, size_t out)
 {
     heed_conv_load(loader, conv, heed_loader_name(loader, "%s.%s", unit, part),
-                   (struct heed_conv_shape){.in = in, .out = out, .kernel = 1, .step = 1, LEAKY});
+                   (struct heed_conv_shape){ .in = in, .out = out, .kernel = 1, .step = 1, LEAKY });
 }
 
-static void load_depthwise(struct heed_loader *loader, struct heed_conv *conv, const char *unit, const char *part, size_t c,
-                           size_t step)
+static void load_depthwise(struct heed_loader *loader, struct heed_conv *conv, const char *unit, const char *part,
+                           size_t c, size_t step)
 {
     heed_depthwise_load(loader, conv, heed_loader_name(loader, "%s.%s", unit, part),
-                        (struct heed_conv_shape){.in = c, .out = c, .kernel = 3, .step = step, .pad = 1});
+                        (struct heed_conv_shape){ .in = c, .out = c, .kernel = 3, .step = step, .pad = 1 });
 }
 
-static void load_unit(struct heed_loader *loader, struct unit *unit, const char *name, bool first, size_t in, size_t width)
+static void load_unit(struct heed_loader *loader, struct unit *unit, const char *name, bool first, size_t in,
+                      size_t width)
 {
     const size_t half = width / 2;
     if (first) {
@@ -59,8 +60,9 @@ const struct heed_shufflenet *heed_shufflenet_load(struct heed_loader *loader, c
     struct heed_shufflenet *const net = heed_loader_bytes(loader, sizeof *net);
     if (!net)
         return NULL;
-    heed_conv_load(loader, &net->conv1, "backbone.conv1",
-                   (struct heed_conv_shape){.in = 3, .out = spec->stage_widths[0], .kernel = 3, .step = 2, .pad = 1, LEAKY});
+    heed_conv_load(
+        loader, &net->conv1, "backbone.conv1",
+        (struct heed_conv_shape){ .in = 3, .out = spec->stage_widths[0], .kernel = 3, .step = 2, .pad = 1, LEAKY });
     for (size_t s = 0; s < HEED_SHUFFLENET_STAGES; s++) {
         struct stage *const stage = &net->stages[s];
         stage->count = spec->stage_blocks[s];
@@ -75,8 +77,8 @@ const struct heed_shufflenet *heed_shufflenet_load(struct heed_loader *loader, c
 }
 
 /* y: the stage's feature, which the first unit makes from x and the others change in place. */
-static void run_unit(struct heed_forward *forward, const struct unit *unit, bool first_unit, const struct heed_tensor *x,
-                     const struct heed_tensor *y)
+static void run_unit(struct heed_forward *forward, const struct unit *unit, bool first_unit,
+                     const struct heed_tensor *x, const struct heed_tensor *y)
 {
     const size_t mark = heed_arena_mark(forward->arena), half = y->c / 2;
     struct heed_tensor first = heed_tensor_channels(y, 0, half), second = heed_tensor_channels(y, half, half);
@@ -91,10 +93,10 @@ static void run_unit(struct heed_forward *forward, const struct unit *unit, bool
     heed_arena_release(forward->arena, mark);
 }
 
-void heed_shufflenet_run(struct heed_forward *forward, const struct heed_shufflenet *net, const struct heed_tensor *input,
-                         struct heed_tensor features[HEED_SHUFFLENET_STAGES])
+void heed_shufflenet_run(struct heed_forward *forward, const struct heed_shufflenet *net,
+                         const struct heed_tensor *input, struct heed_tensor features[HEED_SHUFFLENET_STAGES])
 {
-    static const struct heed_pool_shape pool = {.name = "backbone.pool", .kernel = 3, .step = 2, .pad = 1};
+    static const struct heed_pool_shape pool = { .name = "backbone.pool", .kernel = 3, .step = 2, .pad = 1 };
     assert(input->h % 32 == 0 && input->w % 32 == 0);
     for (size_t s = 0; s < HEED_SHUFFLENET_STAGES; s++)
         features[s] = heed_forward_tensor(forward, 1, input->h >> (s + 3), input->w >> (s + 3), net->stages[s].width);

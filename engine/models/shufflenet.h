@@ -13,7 +13,7 @@ struct heed_shufflenet;
 const struct heed_shufflenet *heed_shufflenet_load(struct heed_loader *loader, const struct heed_spec *spec);
 
 /* -> features at strides 8, 16, 32, in the arena. */
-void heed_shufflenet_run(struct heed_forward *forward, const struct heed_shufflenet *net, const struct heed_tensor *input,
-                         struct heed_tensor features[HEED_SHUFFLENET_STAGES]);
+void heed_shufflenet_run(struct heed_forward *forward, const struct heed_shufflenet *net,
+                         const struct heed_tensor *input, struct heed_tensor features[HEED_SHUFFLENET_STAGES]);
 
 #endif

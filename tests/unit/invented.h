@@ -1,6 +1,6 @@
-/* For tests of layers and networks: a loader whose weights are invented, any name and any shape, the same values for the same
- * name every time; and a pass over an arena and a crew. The definitions below stand in for weights/weights.c: the
- * linker takes these and leaves that file in the library. */
+/* For tests of layers and networks: a loader whose weights are invented, any name and any shape, the same values for
+ * the same name every time; and a pass over an arena and a crew. The definitions below stand in for weights/weights.c:
+ * the linker takes these and leaves that file in the library. */
 #ifndef TESTS_UNIT_INVENTED_H
 #define TESTS_UNIT_INVENTED_H
 
@@ -40,7 +40,7 @@ struct heed_weights {
 
 bool heed_weights_find(const struct heed_weights *weights, const char *name, struct heed_weight *weight)
 {
-    *weight = (struct heed_weight){.name = name};
+    *weight = (struct heed_weight){ .name = name };
     return weights->known && strcmp(weights->known, name) == 0;
 }
 
@@ -78,11 +78,12 @@ struct net {
 
 static inline void net_init(struct net *net)
 {
-    *net = (struct net){0};
+    *net = (struct net){ 0 };
     heed_kernels_init(&net->kernels, heed_cpu_detect());
     assert_int_equal(heed_keep_create(&net->keep, &net->error), HEED_OK);
     net->loader = (struct heed_loader){
-        .weights = &net->weights, .kernels = &net->kernels, .keep = net->keep, .error = &net->error};
+        .weights = &net->weights, .kernels = &net->kernels, .keep = net->keep, .error = &net->error
+    };
 }
 
 static inline void net_deinit(struct net *net)
@@ -94,11 +95,12 @@ static inline void net_deinit(struct net *net)
 typedef void pass_fn(struct heed_forward *forward, void *arg);
 
 /* Plans, computes with `lanes` threads and gives the bytes that computing took, never more than planned. */
-static inline size_t pass_measure(const struct heed_kernels *kernels, unsigned lanes, pass_fn *fn, void *arg, size_t *planned_bytes)
+static inline size_t pass_measure(const struct heed_kernels *kernels, unsigned lanes, pass_fn *fn, void *arg,
+                                  size_t *planned_bytes)
 {
     struct heed_arena arena;
     heed_arena_init_counting(&arena);
-    struct heed_forward forward = {.kernels = kernels, .arena = &arena, .lanes = lanes};
+    struct heed_forward forward = { .kernels = kernels, .arena = &arena, .lanes = lanes };
     fn(&forward, arg);
     assert_false(arena.overflowed);
     const size_t planned = arena.peak;
@@ -109,7 +111,7 @@ static inline size_t pass_measure(const struct heed_kernels *kernels, unsigned l
     struct heed_crew *crew;
     assert_int_equal(heed_crew_create(lanes - 1, lanes, &crew, NULL), HEED_OK);
     heed_arena_init(&arena, block, planned);
-    forward = (struct heed_forward){.kernels = kernels, .arena = &arena, .crew = crew, .lanes = lanes};
+    forward = (struct heed_forward){ .kernels = kernels, .arena = &arena, .crew = crew, .lanes = lanes };
     fn(&forward, arg);
     assert_int_equal(forward.status, HEED_OK);
     assert_true(arena.peak <= planned);

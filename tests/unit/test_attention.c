@@ -1,5 +1,5 @@
-/* Both mechanisms against their textbook formulas in doubles: projections, softmaxes, the map or the context, reprojection,
- * residual, in that order, from the same weights. */
+/* Both mechanisms against their textbook formulas in doubles: projections, softmaxes, the map or the context,
+ * reprojection, residual, in that order, from the same weights. */
 #include "invented.h"
 
 #include "attention/attention.h"
@@ -21,7 +21,7 @@ static double *project(const struct attention_case *it, const char *part, const 
     char name[64];
     float *const weights = malloc(out * in * sizeof *weights), *const bias = malloc(out * sizeof *bias);
     snprintf(name, sizeof name, "attention.%s.%s.weight", it->spec.after, part);
-    assert_int_equal(heed_weights_read(NULL, name, 4, (size_t[]){out, in, 1, 1}, weights, NULL), HEED_OK);
+    assert_int_equal(heed_weights_read(NULL, name, 4, (size_t[]){ out, in, 1, 1 }, weights, NULL), HEED_OK);
     snprintf(name, sizeof name, "attention.%s.%s.bias", it->spec.after, part);
     assert_int_equal(heed_weights_read(NULL, name, 1, &out, bias, NULL), HEED_OK);
     double *const y = malloc(positions * out * sizeof *y);
@@ -167,67 +167,77 @@ static void check(struct attention_case it)
     net_deinit(&net);
 }
 
-#define EFFICIENT(...) (struct heed_attention_spec){.type = HEED_ATTENTION_EFFICIENT, __VA_ARGS__}
+#define EFFICIENT(...)                                                                                                 \
+    (struct heed_attention_spec)                                                                                       \
+    {                                                                                                                  \
+        .type = HEED_ATTENTION_EFFICIENT, __VA_ARGS__                                                                  \
+    }
 #define SCALING(...) EFFICIENT(.normalization = HEED_NORMALIZATION_SCALING, __VA_ARGS__)
-#define DOT_PRODUCT(...) (struct heed_attention_spec){.type = HEED_ATTENTION_DOT_PRODUCT, __VA_ARGS__}
+#define DOT_PRODUCT(...)                                                                                               \
+    (struct heed_attention_spec)                                                                                       \
+    {                                                                                                                  \
+        .type = HEED_ATTENTION_DOT_PRODUCT, __VA_ARGS__                                                                \
+    }
 #define SIZES(keys, values, head_count) .key_channels = keys, .value_channels = values, .heads = head_count
 
 static void efficient_is_its_formula(void **state)
 {
     (void)state;
-    check((struct attention_case){.spec = EFFICIENT(SIZES(8, 16, 1)), .n = 1, .h = 13, .w = 9, .c = 16});
-    check((struct attention_case){.spec = EFFICIENT(SIZES(7, 5, 1)), .n = 1, .h = 37, .w = 29, .c = 11});
-    check((struct attention_case){.spec = EFFICIENT(SIZES(32, 64, 1)), .n = 1, .h = 52, .w = 40, .c = 64});
+    check((struct attention_case){ .spec = EFFICIENT(SIZES(8, 16, 1)), .n = 1, .h = 13, .w = 9, .c = 16 });
+    check((struct attention_case){ .spec = EFFICIENT(SIZES(7, 5, 1)), .n = 1, .h = 37, .w = 29, .c = 11 });
+    check((struct attention_case){ .spec = EFFICIENT(SIZES(32, 64, 1)), .n = 1, .h = 52, .w = 40, .c = 64 });
 }
 
 static void efficient_is_its_formula_with_heads(void **state)
 {
     (void)state;
-    check((struct attention_case){.spec = EFFICIENT(SIZES(8, 16, 2)), .n = 1, .h = 7, .w = 9, .c = 12});
-    check((struct attention_case){.spec = EFFICIENT(SIZES(32, 32, 32)), .n = 1, .h = 11, .w = 6, .c = 32});
-    check((struct attention_case){.spec = EFFICIENT(SIZES(128, 96, 2)), .n = 1, .h = 15, .w = 14, .c = 48});
+    check((struct attention_case){ .spec = EFFICIENT(SIZES(8, 16, 2)), .n = 1, .h = 7, .w = 9, .c = 12 });
+    check((struct attention_case){ .spec = EFFICIENT(SIZES(32, 32, 32)), .n = 1, .h = 11, .w = 6, .c = 32 });
+    check((struct attention_case){ .spec = EFFICIENT(SIZES(128, 96, 2)), .n = 1, .h = 15, .w = 14, .c = 48 });
 }
 
 static void efficient_is_its_formula_where_keys_are_cut_into_blocks(void **state)
 {
     (void)state;
-    check((struct attention_case){.spec = EFFICIENT(SIZES(300, 64, 1)), .n = 1, .h = 12, .w = 11, .c = 512});
+    check((struct attention_case){ .spec = EFFICIENT(SIZES(300, 64, 1)), .n = 1, .h = 12, .w = 11, .c = 512 });
 }
 
 static void efficient_with_scaling_is_its_formula(void **state)
 {
     (void)state;
-    check((struct attention_case){.spec = SCALING(SIZES(8, 16, 1)), .n = 1, .h = 13, .w = 9, .c = 16});
-    check((struct attention_case){.spec = SCALING(SIZES(8, 16, 4), .scale = 0.125f), .n = 1, .h = 5, .w = 3, .c = 16});
+    check((struct attention_case){ .spec = SCALING(SIZES(8, 16, 1)), .n = 1, .h = 13, .w = 9, .c = 16 });
+    check(
+        (struct attention_case){ .spec = SCALING(SIZES(8, 16, 4), .scale = 0.125f), .n = 1, .h = 5, .w = 3, .c = 16 });
 }
 
 static void dot_product_is_its_formula(void **state)
 {
     (void)state;
-    check((struct attention_case){.spec = DOT_PRODUCT(SIZES(8, 16, 1)), .n = 1, .h = 13, .w = 9, .c = 16});
-    check((struct attention_case){.spec = DOT_PRODUCT(SIZES(12, 20, 4)), .n = 1, .h = 31, .w = 17, .c = 10});
+    check((struct attention_case){ .spec = DOT_PRODUCT(SIZES(8, 16, 1)), .n = 1, .h = 13, .w = 9, .c = 16 });
+    check((struct attention_case){ .spec = DOT_PRODUCT(SIZES(12, 20, 4)), .n = 1, .h = 31, .w = 17, .c = 10 });
 }
 
 static void one_position_attends_to_itself(void **state)
 {
     (void)state;
-    check((struct attention_case){.spec = EFFICIENT(SIZES(4, 6, 2)), .n = 1, .h = 1, .w = 1, .c = 8});
-    check((struct attention_case){.spec = SCALING(SIZES(4, 6, 1)), .n = 1, .h = 1, .w = 1, .c = 8});
-    check((struct attention_case){.spec = DOT_PRODUCT(SIZES(4, 6, 2)), .n = 1, .h = 1, .w = 1, .c = 8});
+    check((struct attention_case){ .spec = EFFICIENT(SIZES(4, 6, 2)), .n = 1, .h = 1, .w = 1, .c = 8 });
+    check((struct attention_case){ .spec = SCALING(SIZES(4, 6, 1)), .n = 1, .h = 1, .w = 1, .c = 8 });
+    check((struct attention_case){ .spec = DOT_PRODUCT(SIZES(4, 6, 2)), .n = 1, .h = 1, .w = 1, .c = 8 });
 }
 
 static void images_attend_to_themselves_alone(void **state)
 {
     (void)state;
-    check((struct attention_case){.spec = EFFICIENT(SIZES(8, 16, 1)), .n = 3, .h = 14, .w = 14, .c = 16});
-    check((struct attention_case){.spec = DOT_PRODUCT(SIZES(8, 16, 1)), .n = 3, .h = 5, .w = 4, .c = 16});
+    check((struct attention_case){ .spec = EFFICIENT(SIZES(8, 16, 1)), .n = 3, .h = 14, .w = 14, .c = 16 });
+    check((struct attention_case){ .spec = DOT_PRODUCT(SIZES(8, 16, 1)), .n = 3, .h = 5, .w = 4, .c = 16 });
 }
 
 static void large_values_do_not_overflow_the_softmaxes(void **state)
 {
     (void)state;
-    check((struct attention_case){.spec = EFFICIENT(SIZES(8, 16, 1)), .n = 1, .h = 33, .w = 31, .c = 16, .spread = 300});
-    check((struct attention_case){.spec = DOT_PRODUCT(SIZES(4, 8, 1)), .n = 1, .h = 9, .w = 7, .c = 8, .spread = 50});
+    check((struct attention_case){
+        .spec = EFFICIENT(SIZES(8, 16, 1)), .n = 1, .h = 33, .w = 31, .c = 16, .spread = 300 });
+    check((struct attention_case){ .spec = DOT_PRODUCT(SIZES(4, 8, 1)), .n = 1, .h = 9, .w = 7, .c = 8, .spread = 50 });
 }
 
 static void no_module_changes_nothing(void **state)
@@ -237,7 +247,7 @@ static void no_module_changes_nothing(void **state)
     net_init(&net);
     float x[12];
     invent_floats(x, 12, 1);
-    struct attention_case it = {.n = 1, .h = 2, .w = 2, .c = 3, .x = x};
+    struct attention_case it = { .n = 1, .h = 2, .w = 2, .c = 3, .x = x };
     pass_run(&net.kernels, 1, run_attention, &it);
     assert_memory_equal(it.y, x, sizeof x);
     free(it.y);
@@ -249,7 +259,7 @@ static size_t scratch_of(const struct attention_case *it, const struct heed_kern
 {
     struct heed_arena arena;
     heed_arena_init_counting(&arena);
-    struct heed_forward forward = {.kernels = kernels, .arena = &arena, .lanes = 2};
+    struct heed_forward forward = { .kernels = kernels, .arena = &arena, .lanes = 2 };
     const struct heed_tensor x = heed_forward_tensor(&forward, it->n, it->h, it->w, it->c);
     const size_t map = arena.peak;
     heed_attention_run(&forward, it->module, &x);
@@ -261,7 +271,9 @@ static void efficient_needs_the_same_scratch_for_any_large_image(void **state)
     (void)state;
     struct net net;
     net_init(&net);
-    struct attention_case it = {.spec = EFFICIENT(.after = "place", SIZES(128, 256, 1)), .n = 1, .h = 256, .w = 256, .c = 256};
+    struct attention_case it = {
+        .spec = EFFICIENT(.after = "place", SIZES(128, 256, 1)), .n = 1, .h = 256, .w = 256, .c = 256
+    };
     it.module = heed_attention_load(&net.loader, &it.spec, it.c);
     const size_t scratch = scratch_of(&it, &net.kernels);
     it.h = it.w = 1024;

@@ -1,5 +1,5 @@
-/* Both families on invented weights: the answer is the same for any number of threads, computing takes the planned memory, and
- * what a query leaves out does not change the rest. */
+/* Both families on invented weights: the answer is the same for any number of threads, computing takes the planned
+ * memory, and what a query leaves out does not change the rest. */
 #include "invented.h"
 
 #include "models/family.h"
@@ -10,9 +10,9 @@
 static const struct heed_spec heed_s = {
     .name = "small heed_s",
     .family = "heed_s",
-    .input = {.resize = HEED_RESIZE_FIT, .long_side = 96, .multiple = 32},
-    .stage_blocks = {2, 2, 1},
-    .stage_widths = {8, 12, 16, 24},
+    .input = { .resize = HEED_RESIZE_FIT, .long_side = 96, .multiple = 32 },
+    .stage_blocks = { 2, 2, 1 },
+    .stage_widths = { 8, 12, 16, 24 },
     .neck_channels = 12,
     .classes = 5,
     .bins = 8,
@@ -23,16 +23,20 @@ static const struct heed_spec heed_s = {
     .mask_channels = 8,
     .mask_convs = 2,
     .mask_pool = 14,
-    .attention = {{.after = "stage3", .key_channels = 8, .value_channels = 16, .heads = 1},
-                  {.after = "pan8", .type = HEED_ATTENTION_DOT_PRODUCT, .key_channels = 6, .value_channels = 12, .heads = 2},
-                  {.after = "mask", .key_channels = 4, .value_channels = 8, .heads = 1}},
+    .attention = { { .after = "stage3", .key_channels = 8, .value_channels = 16, .heads = 1 },
+                   { .after = "pan8",
+                     .type = HEED_ATTENTION_DOT_PRODUCT,
+                     .key_channels = 6,
+                     .value_channels = 12,
+                     .heads = 2 },
+                   { .after = "mask", .key_channels = 4, .value_channels = 8, .heads = 1 } },
     .attention_count = 3,
 };
 
 static const struct heed_spec mask_rcnn = {
     .name = "small mask_rcnn",
     .family = "mask_rcnn",
-    .input = {.resize = HEED_RESIZE_SHORT_SIDE, .short_side = 96, .long_side = 160, .multiple = 32},
+    .input = { .resize = HEED_RESIZE_SHORT_SIDE, .short_side = 96, .long_side = 160, .multiple = 32 },
     .backbone = "resnet18",
     .norm_eps = 1e-5f,
     .neck_channels = 16,
@@ -43,9 +47,9 @@ static const struct heed_spec mask_rcnn = {
     .rpn_nms_iou = 0.7,
     .rpn_candidates = 100,
     .rpn_proposals = 60,
-    .attention = {{.after = "res3", .key_channels = 16, .value_channels = 32, .heads = 1},
-                  {.after = "fpn1", .key_channels = 8, .value_channels = 16, .heads = 2},
-                  {.after = "mask", .key_channels = 32, .value_channels = 64, .heads = 1}},
+    .attention = { { .after = "res3", .key_channels = 16, .value_channels = 32, .heads = 1 },
+                   { .after = "fpn1", .key_channels = 8, .value_channels = 16, .heads = 2 },
+                   { .after = "mask", .key_channels = 32, .value_channels = 64, .heads = 1 } },
     .attention_count = 3,
 };
 
@@ -62,11 +66,12 @@ struct family_case {
 static void load(struct net *net, struct family_case *it, const struct heed_spec *spec)
 {
     net_init(net);
-    *it = (struct family_case){.family = heed_family_find(spec->family), .spec = spec, .photo_w = 200, .photo_h = 121};
+    *it =
+        (struct family_case){ .family = heed_family_find(spec->family), .spec = spec, .photo_w = 200, .photo_h = 121 };
     assert_non_null(it->family);
     it->network = it->family->load(&net->loader, spec);
     assert_int_equal(net->loader.status, HEED_OK);
-    it->query = (struct heed_query){.detections_max = spec->detections, .masks = true};
+    it->query = (struct heed_query){ .detections_max = spec->detections, .masks = true };
 }
 
 static void forget(struct heed_findings *findings)
@@ -174,7 +179,7 @@ static void check_query(const struct heed_spec *spec)
     struct heed_findings full = it.findings;
     assert_true(full.count > 10);
 
-    bool classes[8] = {false};
+    bool classes[8] = { false };
     for (size_t i = 0; i < full.count; i += 2)
         classes[full.found[i].class_index] = true;
     classes[full.found[1].class_index] = false;
@@ -188,13 +193,14 @@ static void check_query(const struct heed_spec *spec)
             continue;
         assert_true(count < it.findings.count);
         assert_memory_equal(&it.findings.found[count], &full.found[i], sizeof *full.found);
-        assert_close(it.findings.mask_logits + count * MASK_FLOATS, full.mask_logits + i * MASK_FLOATS, MASK_FLOATS, 1e-6f);
+        assert_close(it.findings.mask_logits + count * MASK_FLOATS, full.mask_logits + i * MASK_FLOATS, MASK_FLOATS,
+                     1e-6f);
         count++;
     }
     assert_int_equal(it.findings.count, count);
     forget(&it.findings);
 
-    it.query = (struct heed_query){.detections_max = spec->detections};
+    it.query = (struct heed_query){ .detections_max = spec->detections };
     run_pass(&net.kernels, 1, &it);
     assert_int_equal(it.findings.count, full.count);
     assert_null(it.findings.mask_logits);
@@ -237,7 +243,7 @@ static void computing_takes_the_planned_memory_when_all_is_found(void **state)
 static void thin_and_tiny_photos_pass(void **state)
 {
     (void)state;
-    static const size_t sizes[][2] = {{1, 1}, {1, 4000}, {4000, 1}, {33, 31}};
+    static const size_t sizes[][2] = { { 1, 1 }, { 1, 4000 }, { 4000, 1 }, { 33, 31 } };
     for (size_t i = 0; i < 4; i++) {
         for (size_t f = 0; f < 2; f++) {
             struct net net;
@@ -261,13 +267,13 @@ static void a_cancelled_pass_finds_nothing(void **state)
         load(&net, &it, f ? &mask_rcnn : &heed_s);
         struct heed_arena arena;
         heed_arena_init_counting(&arena);
-        struct heed_forward forward = {.kernels = &net.kernels, .arena = &arena, .lanes = 1};
+        struct heed_forward forward = { .kernels = &net.kernels, .arena = &arena, .lanes = 1 };
         run_family(&forward, &it);
         const size_t size = (arena.peak + HEED_ALIGN) / HEED_ALIGN * HEED_ALIGN;
         void *const block = aligned_alloc(HEED_ALIGN, size);
         heed_arena_init(&arena, block, size);
         const atomic_bool cancel = true;
-        forward = (struct heed_forward){.kernels = &net.kernels, .arena = &arena, .lanes = 1, .cancel = &cancel};
+        forward = (struct heed_forward){ .kernels = &net.kernels, .arena = &arena, .lanes = 1, .cancel = &cancel };
         run_family(&forward, &it); /* without a crew: nothing may run */
         assert_int_equal(forward.status, HEED_CANCELLED);
         assert_int_equal(it.findings.count, 0);
@@ -282,17 +288,17 @@ static void a_cancelled_pass_finds_nothing(void **state)
 static void anchors_are_torchvisions(void **state)
 {
     (void)state;
-    static const float halves[5][3][2] = {{{23, 11}, {16, 16}, {11, 23}},
-                                          {{45, 23}, {32, 32}, {23, 45}},
-                                          {{91, 45}, {64, 64}, {45, 91}},
-                                          {{181, 91}, {128, 128}, {91, 181}},
-                                          {{362, 181}, {256, 256}, {181, 362}}};
+    static const float halves[5][3][2] = { { { 23, 11 }, { 16, 16 }, { 11, 23 } },
+                                           { { 45, 23 }, { 32, 32 }, { 23, 45 } },
+                                           { { 91, 45 }, { 64, 64 }, { 45, 91 } },
+                                           { { 181, 91 }, { 128, 128 }, { 91, 181 } },
+                                           { { 362, 181 }, { 256, 256 }, { 181, 362 } } };
     for (size_t level = 0; level < 5; level++) {
         float anchors[3][4];
         heed_rpn_anchors(level, anchors);
         for (size_t i = 0; i < 3; i++) {
             const float *const half = halves[level][i];
-            assert_memory_equal(anchors[i], ((float[]){-half[0], -half[1], half[0], half[1]}), sizeof anchors[i]);
+            assert_memory_equal(anchors[i], ((float[]){ -half[0], -half[1], half[0], half[1] }), sizeof anchors[i]);
         }
     }
 }

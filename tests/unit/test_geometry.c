@@ -7,12 +7,13 @@
 
 #include "models/family.h"
 
-static const struct heed_input_spec fit = {.resize = HEED_RESIZE_FIT, .long_side = 416, .multiple = 32};
+static const struct heed_input_spec fit = { .resize = HEED_RESIZE_FIT, .long_side = 416, .multiple = 32 };
 static const struct heed_input_spec short_side = {
-    .resize = HEED_RESIZE_SHORT_SIDE, .short_side = 800, .long_side = 1333, .multiple = 32};
+    .resize = HEED_RESIZE_SHORT_SIDE, .short_side = 800, .long_side = 1333, .multiple = 32
+};
 
-static void check(const struct heed_input_spec *input, size_t photo_w, size_t photo_h, size_t resized_w, size_t resized_h,
-                  size_t input_w, size_t input_h)
+static void check(const struct heed_input_spec *input, size_t photo_w, size_t photo_h, size_t resized_w,
+                  size_t resized_h, size_t input_w, size_t input_h)
 {
     const struct heed_geometry g = heed_geometry(input, photo_w, photo_h);
     assert_int_equal(g.photo_w, photo_w);

@@ -1,5 +1,5 @@
-/* Every layer against the sum that defines it, written out plainly; and what all layers promise: the same bits for any number of
- * threads, no more memory than planned (pass_run checks it), nothing done once stopped. */
+/* Every layer against the sum that defines it, written out plainly; and what all layers promise: the same bits for any
+ * number of threads, no more memory than planned (pass_run checks it), nothing done once stopped. */
 #include "invented.h"
 
 #include "layers/conv.h"
@@ -12,7 +12,7 @@
 static float *read_weights(const char *name, size_t out, size_t in, size_t h, size_t w)
 {
     float *const weights = malloc(out * in * h * w * sizeof *weights);
-    assert_int_equal(heed_weights_read(NULL, name, 4, (size_t[]){out, in, h, w}, weights, NULL), HEED_OK);
+    assert_int_equal(heed_weights_read(NULL, name, 4, (size_t[]){ out, in, h, w }, weights, NULL), HEED_OK);
     return weights;
 }
 
@@ -78,7 +78,9 @@ static void check_conv(struct heed_conv_shape shape, bool depthwise, size_t n, s
     struct heed_conv conv;
     (depthwise ? heed_depthwise_load : heed_conv_load)(&net.loader, &conv, "layer", shape);
     assert_int_equal(net.loader.status, HEED_OK);
-    struct conv_case it = {.conv = &conv, .layer = depthwise ? heed_depthwise : heed_conv, .n = n, .h = h, .w = w, .wider = wider};
+    struct conv_case it = {
+        .conv = &conv, .layer = depthwise ? heed_depthwise : heed_conv, .n = n, .h = h, .w = w, .wider = wider
+    };
     it.x = malloc(n * h * w * shape.in * sizeof *it.x);
     invent_floats(it.x, n * h * w * shape.in, 7);
     run_lanes(&net, run_conv, &it, &it.y, &it.y_floats);
@@ -93,7 +95,8 @@ static void check_conv(struct heed_conv_shape shape, bool depthwise, size_t n, s
         const size_t image = i / shape.out / out_w / out_h;
         double sum = bias[o];
         for (size_t tap = 0; tap < kernel * kernel; tap++) {
-            const size_t iy = oy * shape.step + tap / kernel - shape.pad, ix = ox * shape.step + tap % kernel - shape.pad;
+            const size_t iy = oy * shape.step + tap / kernel - shape.pad,
+                         ix = ox * shape.step + tap % kernel - shape.pad;
             for (size_t c = 0; c < in && iy < h && ix < w; c++)
                 sum += weights[(o * in + c) * kernel * kernel + tap] *
                        it.x[((image * h + iy) * w + ix) * shape.in + (depthwise ? o : c)];
@@ -111,21 +114,29 @@ static void check_conv(struct heed_conv_shape shape, bool depthwise, size_t n, s
 static void conv_is_its_sum(void **state)
 {
     (void)state;
-    check_conv((struct heed_conv_shape){.in = 3, .out = 5, .kernel = 3, .step = 1, .pad = 1}, false, 1, 1, 1, 0);
-    check_conv((struct heed_conv_shape){.in = 3, .out = 24, .kernel = 3, .step = 2, .pad = 1, .activation = HEED_ACT_LEAKY, .slope = 0.1f}, false, 1, 33, 18, 0);
-    check_conv((struct heed_conv_shape){.in = 3, .out = 8, .kernel = 7, .step = 2, .pad = 3, .activation = HEED_ACT_RELU}, false, 1, 30, 31, 0);
-    check_conv((struct heed_conv_shape){.in = 17, .out = 33, .kernel = 3, .step = 1, .pad = 1}, false, 3, 14, 13, 5);
-    check_conv((struct heed_conv_shape){.in = 13, .out = 1, .kernel = 1, .step = 1}, false, 2, 9, 11, 0);
-    check_conv((struct heed_conv_shape){.in = 58, .out = 58, .kernel = 1, .step = 1}, false, 1, 40, 41, 58);
-    check_conv((struct heed_conv_shape){.in = 16, .out = 20, .kernel = 1, .step = 2}, false, 2, 7, 8, 4);
+    check_conv((struct heed_conv_shape){ .in = 3, .out = 5, .kernel = 3, .step = 1, .pad = 1 }, false, 1, 1, 1, 0);
+    check_conv(
+        (struct heed_conv_shape){
+            .in = 3, .out = 24, .kernel = 3, .step = 2, .pad = 1, .activation = HEED_ACT_LEAKY, .slope = 0.1f },
+        false, 1, 33, 18, 0);
+    check_conv(
+        (struct heed_conv_shape){ .in = 3, .out = 8, .kernel = 7, .step = 2, .pad = 3, .activation = HEED_ACT_RELU },
+        false, 1, 30, 31, 0);
+    check_conv((struct heed_conv_shape){ .in = 17, .out = 33, .kernel = 3, .step = 1, .pad = 1 }, false, 3, 14, 13, 5);
+    check_conv((struct heed_conv_shape){ .in = 13, .out = 1, .kernel = 1, .step = 1 }, false, 2, 9, 11, 0);
+    check_conv((struct heed_conv_shape){ .in = 58, .out = 58, .kernel = 1, .step = 1 }, false, 1, 40, 41, 58);
+    check_conv((struct heed_conv_shape){ .in = 16, .out = 20, .kernel = 1, .step = 2 }, false, 2, 7, 8, 4);
 }
 
 static void depthwise_is_its_sum(void **state)
 {
     (void)state;
-    check_conv((struct heed_conv_shape){.in = 7, .out = 7, .kernel = 3, .step = 1, .pad = 1}, true, 1, 1, 1, 0);
-    check_conv((struct heed_conv_shape){.in = 58, .out = 58, .kernel = 3, .step = 2, .pad = 1}, true, 1, 52, 38, 0);
-    check_conv((struct heed_conv_shape){.in = 96, .out = 96, .kernel = 3, .step = 1, .pad = 1, .activation = HEED_ACT_LEAKY, .slope = 0.1f}, true, 2, 13, 9, 3);
+    check_conv((struct heed_conv_shape){ .in = 7, .out = 7, .kernel = 3, .step = 1, .pad = 1 }, true, 1, 1, 1, 0);
+    check_conv((struct heed_conv_shape){ .in = 58, .out = 58, .kernel = 3, .step = 2, .pad = 1 }, true, 1, 52, 38, 0);
+    check_conv(
+        (struct heed_conv_shape){
+            .in = 96, .out = 96, .kernel = 3, .step = 1, .pad = 1, .activation = HEED_ACT_LEAKY, .slope = 0.1f },
+        true, 2, 13, 9, 3);
 }
 
 static void batch_norm_is_folded(void **state)
@@ -136,9 +147,10 @@ static void batch_norm_is_folded(void **state)
     struct net net;
     net_init(&net);
     struct heed_conv conv;
-    heed_conv_load(&net.loader, &conv, "layer",
-                   (struct heed_conv_shape){.in = IN, .out = OUT, .kernel = 1, .step = 1, .norm = "bn", .norm_eps = eps});
-    struct conv_case it = {.conv = &conv, .layer = heed_conv, .n = 1, .h = 1, .w = PIXELS};
+    heed_conv_load(
+        &net.loader, &conv, "layer",
+        (struct heed_conv_shape){ .in = IN, .out = OUT, .kernel = 1, .step = 1, .norm = "bn", .norm_eps = eps });
+    struct conv_case it = { .conv = &conv, .layer = heed_conv, .n = 1, .h = 1, .w = PIXELS };
     float x[PIXELS * IN];
     invent_floats(x, PIXELS * IN, 3);
     it.x = x;
@@ -206,11 +218,11 @@ static void check_sum(bool shuffled)
     net_init(&net);
     struct heed_conv conv;
     heed_conv_load(&net.loader, &conv, "layer",
-                   (struct heed_conv_shape){.in = C, .out = C, .kernel = 1, .step = 1, .activation = HEED_ACT_RELU});
+                   (struct heed_conv_shape){ .in = C, .out = C, .kernel = 1, .step = 1, .activation = HEED_ACT_RELU });
     float *const x = malloc(H * W * C * sizeof *x), *const start = malloc(2 * H * W * C * sizeof *start);
     invent_floats(x, H * W * C, 1);
     invent_floats(start, 2 * H * W * C, 2);
-    struct sum_case it = {.conv = &conv, .h = H, .w = W, .x = x, .shuffled = shuffled, .start = start};
+    struct sum_case it = { .conv = &conv, .h = H, .w = W, .x = x, .shuffled = shuffled, .start = start };
     run_lanes(&net, run_sum, &it, &it.y, &it.floats);
 
     float *const weights = read_weights("layer.weight", C, C, 1, 1), *const bias = read_vector("layer.bias", C);
@@ -253,10 +265,11 @@ static void deconv_makes_four_pixels_of_each(void **state)
     struct net net;
     net_init(&net);
     struct heed_conv conv;
-    heed_deconv_load(&net.loader, &conv, "layer", (struct heed_conv_shape){.in = IN, .out = OUT, .kernel = 2, .step = 2});
+    heed_deconv_load(&net.loader, &conv, "layer",
+                     (struct heed_conv_shape){ .in = IN, .out = OUT, .kernel = 2, .step = 2 });
     float x[N * SIDE * SIDE * IN];
     invent_floats(x, sizeof x / sizeof *x, 5);
-    struct conv_case it = {.conv = &conv, .layer = heed_deconv, .n = N, .h = SIDE, .w = SIDE, .x = x};
+    struct conv_case it = { .conv = &conv, .layer = heed_deconv, .n = N, .h = SIDE, .w = SIDE, .x = x };
     run_lanes(&net, run_conv, &it, &it.y, &it.y_floats);
 
     float *const weights = read_weights("layer.weight", IN, OUT, 2, 2), *const bias = read_vector("layer.bias", OUT);
@@ -266,7 +279,8 @@ static void deconv_makes_four_pixels_of_each(void **state)
         const size_t n = i / OUT / (4 * SIDE * SIDE);
         float wanted = bias[o];
         for (size_t c = 0; c < IN; c++)
-            wanted += x[((n * SIDE + oy / 2) * SIDE + ox / 2) * IN + c] * weights[((c * OUT + o) * 2 + oy % 2) * 2 + ox % 2];
+            wanted +=
+                x[((n * SIDE + oy / 2) * SIDE + ox / 2) * IN + c] * weights[((c * OUT + o) * 2 + oy % 2) * 2 + ox % 2];
         assert_close(&it.y[i], &wanted, 1, 1e-5f);
     }
     free(weights);
@@ -307,12 +321,12 @@ static void linear_sees_regions_channel_by_channel(void **state)
     heed_linear_load(&net.loader, &linear, "layer", C, SIDE, OUT, HEED_ACT_RELU);
     float *const x = malloc(N * IN * sizeof *x);
     invent_floats(x, N * IN, 5);
-    struct linear_case it = {.linear = &linear, .n = N, .side = SIDE, .c = C, .x = x};
+    struct linear_case it = { .linear = &linear, .n = N, .side = SIDE, .c = C, .x = x };
     run_lanes(&net, run_linear, &it, &it.y, &it.floats);
 
     float weights[OUT * IN], bias[OUT];
-    assert_int_equal(heed_weights_read(NULL, "layer.weight", 2, (size_t[]){OUT, IN}, weights, NULL), HEED_OK);
-    assert_int_equal(heed_weights_read(NULL, "layer.bias", 1, (size_t[]){OUT}, bias, NULL), HEED_OK);
+    assert_int_equal(heed_weights_read(NULL, "layer.weight", 2, (size_t[]){ OUT, IN }, weights, NULL), HEED_OK);
+    assert_int_equal(heed_weights_read(NULL, "layer.bias", 1, (size_t[]){ OUT }, bias, NULL), HEED_OK);
     for (size_t i = 0; i < N * OUT; i++) {
         float sum = bias[i % OUT];
         for (size_t c = 0; c < C; c++)
@@ -374,7 +388,7 @@ static void max_pool_takes_the_largest_inside(void **state)
     (void)state;
     struct net net;
     net_init(&net);
-    struct map_case it = {.pool = {.name = "pool", .kernel = 3, .step = 2, .pad = 1}};
+    struct map_case it = { .pool = { .name = "pool", .kernel = 3, .step = 2, .pad = 1 } };
     run_lanes(&net, run_pool, &it, &it.y, &it.floats);
     assert_int_equal(it.floats, 3 * 4 * MAP_C);
     for (size_t i = 0; i < it.floats; i++) {
@@ -390,7 +404,7 @@ static void a_pool_of_one_takes_every_second_pixel(void **state)
     (void)state;
     struct net net;
     net_init(&net);
-    struct map_case it = {.pool = {.name = "pool", .kernel = 1, .step = 2}};
+    struct map_case it = { .pool = { .name = "pool", .kernel = 1, .step = 2 } };
     run_lanes(&net, run_pool, &it, &it.y, &it.floats);
     assert_int_equal(it.floats, 3 * 4 * MAP_C);
     for (size_t i = 0; i < it.floats; i++)
@@ -414,7 +428,7 @@ static void nearest_repeats_and_adds(void **state)
     (void)state;
     struct net net;
     net_init(&net);
-    struct map_case it = {.mode = HEED_RESIZE_NEAREST, .out_h = 2 * MAP_H, .out_w = 2 * MAP_W};
+    struct map_case it = { .mode = HEED_RESIZE_NEAREST, .out_h = 2 * MAP_H, .out_w = 2 * MAP_W };
     run_lanes(&net, run_resize, &it, &it.y, &it.floats);
     for (size_t i = 0; i < it.floats; i++)
         assert_true(it.y[i] == 2 * map_value(i / MAP_C / it.out_w / 2, i / MAP_C % it.out_w / 2, i % MAP_C));
@@ -427,7 +441,7 @@ static void bilinear_follows_the_plane(void **state)
     (void)state;
     struct net net;
     net_init(&net);
-    struct map_case it = {.mode = HEED_RESIZE_BILINEAR, .out_h = 2 * MAP_H, .out_w = 2 * MAP_W};
+    struct map_case it = { .mode = HEED_RESIZE_BILINEAR, .out_h = 2 * MAP_H, .out_w = 2 * MAP_W };
     run_lanes(&net, run_resize, &it, &it.y, &it.floats);
     for (size_t i = 0; i < it.floats; i++) {
         const float y = (float)(i / MAP_C / it.out_w) / 2 - 0.25f, x = (float)(i / MAP_C % it.out_w) / 2 - 0.25f;
@@ -446,16 +460,16 @@ struct roi_case {
 
 /* Squares whose sides are at the levels' borders; each level's map is a constant: its number. */
 static const float squares[][4] = {
-    {0, 0, 10, 10}, {0, 0, 111.9f, 111.9f}, {0, 0, 112, 112}, {0, 0, 223.9f, 223.9f}, {0, 0, 224, 224}, {0, 0, 448, 448},
-    {0, 0, 900, 900},
+    { 0, 0, 10, 10 },   { 0, 0, 111.9f, 111.9f }, { 0, 0, 112, 112 }, { 0, 0, 223.9f, 223.9f },
+    { 0, 0, 224, 224 }, { 0, 0, 448, 448 },       { 0, 0, 900, 900 },
 };
-static const float squares_levels[] = {0, 0, 1, 1, 2, 3, 3};
+static const float squares_levels[] = { 0, 0, 1, 1, 2, 3, 3 };
 #define SQUARES (sizeof squares / sizeof *squares)
 
 static void run_roi(struct heed_forward *forward, void *arg)
 {
     struct roi_case *const it = arg;
-    struct heed_roi_levels levels = {.name = "roi", .count = 4};
+    struct heed_roi_levels levels = { .name = "roi", .count = 4 };
     for (size_t i = 0; i < 4; i++) {
         levels.maps[i] = heed_forward_tensor(forward, 1, 256 >> i, 256 >> i, 2);
         levels.scales[i] = 0.25f / (float)(1 << i);
@@ -475,7 +489,7 @@ static void roi_align_reads_the_level_of_the_regions_size(void **state)
     (void)state;
     struct net net;
     net_init(&net);
-    struct roi_case it = {0};
+    struct roi_case it = { 0 };
     run_lanes(&net, run_roi, &it, &it.y, &it.floats);
     for (size_t i = 0; i < it.floats; i++)
         assert_close(&it.y[i], &squares_levels[i / (7 * 7 * 2)], 1, 1e-6f);
@@ -491,15 +505,17 @@ static float untouched(const atomic_bool *cancel, uint64_t deadline_ns, enum hee
     struct net net;
     net_init(&net);
     struct heed_conv conv;
-    heed_conv_load(&net.loader, &conv, "layer", (struct heed_conv_shape){.in = 1, .out = 1, .kernel = 1, .step = 1});
+    heed_conv_load(&net.loader, &conv, "layer", (struct heed_conv_shape){ .in = 1, .out = 1, .kernel = 1, .step = 1 });
     _Alignas(HEED_ALIGN) uint8_t block[4096];
     struct heed_arena arena;
     heed_arena_init(&arena, block, sizeof block);
     struct heed_crew *crew;
     assert_int_equal(heed_crew_create(0, 1, &crew, NULL), HEED_OK);
     struct heed_forward forward = {
-        .kernels = &net.kernels, .arena = &arena, .crew = crew, .lanes = 1, .cancel = cancel, .deadline_ns = deadline_ns};
-    const struct heed_tensor x = heed_forward_tensor(&forward, 1, 1, 1, 1), y = heed_forward_tensor(&forward, 1, 1, 1, 1);
+        .kernels = &net.kernels, .arena = &arena, .crew = crew, .lanes = 1, .cancel = cancel, .deadline_ns = deadline_ns
+    };
+    const struct heed_tensor x = heed_forward_tensor(&forward, 1, 1, 1, 1),
+                             y = heed_forward_tensor(&forward, 1, 1, 1, 1);
     x.data[0] = 1;
     y.data[0] = 77;
     heed_conv_into(&forward, &conv, &x, NULL, &y);
@@ -525,7 +541,7 @@ static void a_tensor_too_large_is_told_by_the_arena(void **state)
     (void)state;
     struct heed_arena arena;
     heed_arena_init_counting(&arena);
-    struct heed_forward forward = {.arena = &arena, .lanes = 1};
+    struct heed_forward forward = { .arena = &arena, .lanes = 1 };
     heed_forward_tensor(&forward, 2, SIZE_MAX / 2, 2, 1);
     assert_true(arena.overflowed);
 }

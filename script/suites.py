@@ -23,7 +23,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 # build -> (SANITIZE, suites). A ctest suite is the tests whose name matches ^SUITE; http is pytest's.
 BUILDS = {
-    "release": ("", ["unit", "kernels", "golden", "http"]),
+    "release": ("", ["unit", "kernels", "golden", "library", "http"]),
     "address": ("address,undefined", ["unit", "http"]),
     "thread": ("thread", ["unit", "http"]),
 }
@@ -75,7 +75,7 @@ def compile_build(build, sanitize):
 
 
 class Program:
-    """One test executable's TAP, as ctest passes it on."""
+    """One test program's TAP (a line `ok N - promise` for each test), as ctest passes it on."""
 
     def __init__(self):
         self.count = Count()

@@ -15,4 +15,5 @@ done
 for name in $(grep -ow 'heed_[a-z0-9_]*(' "$header" | tr -d '(' | sort -u); do
     echo "$names" | grep -qx "$name" || { echo "$name is declared, but not exported" >&2; status=1; }
 done
+[ $status -ne 0 ] || echo "ok 1 - what leaves the library is what heed.h declares"
 exit $status

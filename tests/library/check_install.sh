@@ -16,16 +16,18 @@ program=$source/tests/library/consumer.c
 
 ${CC:-cc} -std=c11 -Wall -Werror "$program" $(flags --cflags --libs) -o "$prefix/shared"
 "$prefix/shared" "$photo"
+echo "ok 1 - a C program with the shared library"
 
 mkdir "$prefix/static-only"
 cp "$prefix/$libdir/libheed.a" "$prefix/static-only"
 ${CC:-cc} -std=c11 "$program" $(flags --cflags) -L"$prefix/static-only" $(flags --static --libs | sed "s|-L$prefix/$libdir||") \
     -o "$prefix/static"
 LD_LIBRARY_PATH='' "$prefix/static" "$photo"
+echo "ok 2 - a C program with the static library"
 
-if command -v "${CXX:-c++}" >/dev/null; then
-    ${CXX:-c++} -std=c++17 -Wall -Werror -x c++ "$program" -x none $(flags --cflags --libs) -o "$prefix/plus"
-    "$prefix/plus" "$photo"
-fi
+${CXX:-c++} -std=c++17 -Wall -Werror -x c++ "$program" -x none $(flags --cflags --libs) -o "$prefix/plus"
+"$prefix/plus" "$photo"
+echo "ok 3 - a C++ program"
 
 "$prefix/bin/heed" detect "$photo" --format table
+echo "ok 4 - the installed command"

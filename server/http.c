@@ -333,6 +333,7 @@ static bool grow_body(struct exchange *exchange, size_t more, struct srv_problem
     size_t capacity = exchange->body_capacity ? exchange->body_capacity : BODY_FIRST_BYTES;
     while (capacity < request->body_size + more)
         capacity *= 2;
+    capacity = capacity < max ? capacity : (size_t)max;
     if (!srv_admit_bytes(server, request, capacity - exchange->body_capacity, problem))
         return false;
     uint8_t *const body = realloc(exchange->body, capacity);
@@ -492,6 +493,7 @@ static void *on_target(void *arg, const char *target, struct MHD_Connection *con
     exchange->client = client;
     exchange->began_ns = heed_now_ns();
     srv_request_id_make(exchange->request.id);
+    exchange->request.path = exchange->target; /* until it is read more closely */
     client->exchange = exchange;
     enter(client, PHASE_HEADERS, http->server->options->header_timeout_ms);
     return exchange;
@@ -832,7 +834,6 @@ void srv_http_free(struct srv_http *http)
     if (!http)
         return;
     empty_mailbox(http);
-    MHD_run(http->daemon); /* resumed connections get their replies, as far as their sockets take them */
     srv_loop_remove(http->loop, &http->daemon_watch);
     srv_loop_remove(http->loop, &http->mailbox_watch);
     MHD_stop_daemon(http->daemon);

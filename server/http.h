@@ -30,7 +30,7 @@ size_t srv_http_active(const struct srv_http *http);
 /* Gives up: queued jobs are answered 503, running ones are cancelled. Afterwards no new job may come. */
 void srv_http_cancel_all(struct srv_http *http);
 
-/* After the workers have ended: answers what is in the mailbox, closes all connections. NULL is fine. */
+/* After the workers have ended: closes all connections, whatever they still wait for. NULL is fine. */
 void srv_http_free(struct srv_http *http);
 
 #endif

@@ -49,7 +49,7 @@ static void handle_metrics(struct srv_server *server, struct srv_request *reques
                            struct srv_job **job)
 {
     (void)request, (void)job;
-    const bool loaded = srv_state(server) != SRV_STATE_LOADING;
+    const bool loaded = server->loaded;
     const struct srv_gauges gauges = {
         .queue_depth = srv_queue_count(server->queue),
         .queue_slots = srv_queue_slots(server->queue),
@@ -70,11 +70,10 @@ static void handle_metrics(struct srv_server *server, struct srv_request *reques
     srv_reply_text(reply, 200, "text/plain; version=0.0.4; charset=utf-8", &text);
 }
 
-/* Models exist once the server is ready, and stay while it drains. */
 static bool models_are_loaded(const struct srv_server *server, struct srv_reply *reply)
 {
     struct srv_problem problem;
-    if (srv_state(server) != SRV_STATE_LOADING || srv_admit_state(server, &problem))
+    if (server->loaded || srv_admit_state(server, &problem))
         return true;
     refuse(reply, &problem);
     return false;

@@ -24,7 +24,8 @@
 enum {
     PROCESS_BYTES = 32 << 20,      /* code, threads' stacks in use, what is small */
     FLIGHT_BYTES_DEFAULT = 512 << 20,
-    FLIGHT_BYTES_MIN = 16 << 20
+    FLIGHT_BYTES_MIN = 16 << 20,
+    LAST_WORDS_MS = 2000 /* for what is cancelled at the very end to be told so */
 };
 
 /* All of a running server; srv_server is what its parts share. */
@@ -105,6 +106,7 @@ static void *load_in_thread(void *arg)
         serve->load_failed = true;
         return NULL;
     }
+    server->loaded = true;
     int expected = SRV_STATE_LOADING;
     if (!atomic_compare_exchange_strong(&server->state, &expected, SRV_STATE_READY))
         return NULL;
@@ -163,8 +165,12 @@ static void end(struct serve *serve)
     struct srv_server *const server = &serve->server;
     if (serve->has_loader)
         pthread_join(serve->loader, NULL);
-    if (serve->http)
+    if (serve->http) {
         srv_http_cancel_all(serve->http);
+        const uint64_t until_ns = heed_now_ns() + LAST_WORDS_MS * UINT64_C(1000000);
+        while (srv_http_active(serve->http) && heed_now_ns() < until_ns)
+            srv_http_turn(serve->http);
+    }
     srv_workers_free(server->workers);
     srv_http_free(serve->http);
     srv_models_deinit(&server->models);

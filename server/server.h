@@ -1,5 +1,5 @@
 /* What the parts of a running server share. Belongs to the HTTP loop's thread; the starting thread fills models, keys and
- * workers before it publishes the state READY, and nobody looks at them earlier. */
+ * workers before it publishes `loaded`, and nobody looks at them earlier. */
 #ifndef SRV_SERVER_H
 #define SRV_SERVER_H
 
@@ -20,7 +20,8 @@ enum srv_state {
 
 struct srv_server {
     const struct srv_options *options;
-    atomic_int state; /* enum srv_state */
+    atomic_int state;   /* enum srv_state */
+    atomic_bool loaded; /* models, budget and workers are there, and stay to the end */
     struct srv_models models;
     struct srv_keys keys;
     struct srv_queue *queue;

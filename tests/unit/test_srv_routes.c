@@ -38,6 +38,7 @@ static int set_up(void **state)
                                           .done = put_in_mailbox, .done_arg = &server.mailbox};
     assert_int_equal(srv_workers_create(&plan, &server.workers, &error), HEED_OK);
     server.state = SRV_STATE_READY;
+    server.loaded = true;
     uint8_t pixels[20 * 10 * 3] = {0};
     const struct heed_image image = {.rgb = pixels, .width = 20, .height = 10};
     assert_int_equal(heed_image_encode_jpeg(&image, 90, &jpeg, &jpeg_size, &error), HEED_OK);
@@ -308,6 +309,7 @@ static void nothing_new_is_taken_while_loading_or_draining(void **state)
         if (i == SRV_STATE_READY)
             continue;
         server.state = i;
+        server.loaded = i != SRV_STATE_LOADING;
         struct srv_reply reply = ask(&request, &job);
         assert_null(job);
         assert_int_equal(reply.status, 503);

@@ -81,16 +81,19 @@ size_t heed_gfl_run(struct heed_forward *forward, const struct heed_gfl *head, c
                     const struct heed_geometry *geometry, struct heed_candidate *candidates, size_t count)
 {
     const size_t mark = heed_arena_mark(forward->arena);
-    const size_t pairs_max = map->h * map->w * head->classes;
-    float *const scores = heed_arena_bytes(forward->arena, pairs_max, sizeof *scores);
-    uint32_t *const pairs = heed_arena_bytes(forward->arena, pairs_max, sizeof *pairs);
-    uint32_t *const order = heed_arena_bytes(forward->arena, pairs_max, sizeof *order);
-
+    const struct heed_tensor out = heed_forward_tensor(forward, 1, map->h, map->w, head->out.shape.out);
+    const size_t hidden_mark = heed_arena_mark(forward->arena);
     struct heed_tensor x = heed_depthwise(forward, &head->dw1, map);
     x = heed_conv(forward, &head->pw1, &x);
     x = heed_depthwise(forward, &head->dw2, &x);
     x = heed_conv(forward, &head->pw2, &x);
-    const struct heed_tensor out = heed_conv(forward, &head->out, &x);
+    heed_conv_into(forward, &head->out, &x, NULL, &out);
+    heed_arena_release(forward->arena, hidden_mark);
+
+    const size_t pairs_max = map->h * map->w * head->classes;
+    float *const scores = heed_arena_bytes(forward->arena, pairs_max, sizeof *scores);
+    uint32_t *const pairs = heed_arena_bytes(forward->arena, pairs_max, sizeof *pairs);
+    uint32_t *const order = heed_arena_bytes(forward->arena, pairs_max, sizeof *order);
     if (heed_forward_computes(forward)) {
         const size_t found = find(head, &out, scores, pairs);
         const size_t kept = found < head->candidates ? found : head->candidates;

@@ -102,14 +102,18 @@ void heed_shufflenet_run(struct heed_forward *forward, const struct heed_shuffle
         features[s] = heed_forward_tensor(forward, 1, input->h >> (s + 3), input->w >> (s + 3), net->stages[s].width);
 
     const size_t mark = heed_arena_mark(forward->arena);
-    struct heed_tensor x = heed_conv(forward, &net->conv1, input);
-    x = heed_max_pool(forward, &pool, &x);
+    struct heed_tensor x = heed_forward_tensor(forward, 1, input->h / 4, input->w / 4, net->conv1.shape.out);
+    const size_t stem_mark = heed_arena_mark(forward->arena);
+    const struct heed_tensor stem = heed_conv(forward, &net->conv1, input);
+    heed_max_pool_into(forward, &pool, &stem, &x);
+    heed_arena_release(forward->arena, stem_mark);
     for (size_t s = 0; s < HEED_SHUFFLENET_STAGES; s++) {
         const struct stage *const stage = &net->stages[s];
         for (size_t i = 0; i < stage->count; i++)
             run_unit(forward, &stage->units[i], i == 0, &x, &features[s]);
-        heed_attention_run(forward, stage->attention, &features[s]);
         x = features[s];
+        if (s == 0)
+            heed_arena_release(forward->arena, mark); /* the stem's output has been read */
+        heed_attention_run(forward, stage->attention, &x);
     }
-    heed_arena_release(forward->arena, mark);
 }

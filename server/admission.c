@@ -42,7 +42,8 @@ bool srv_admit_key(const struct srv_server *server, const struct srv_request *re
         return true;
     const char *const sent = srv_keys_sent(request->authorization, request->api_key);
     if (!sent)
-        return srv_refuse(problem, SRV_NO_KEY, "send an API key as \"Authorization: Bearer KEY\" or \"X-API-Key: KEY\"");
+        return srv_refuse(problem, SRV_NO_KEY,
+                          "send an API key as \"Authorization: Bearer KEY\" or \"X-API-Key: KEY\"");
     *key = srv_keys_find(&server->keys, sent);
     return *key || srv_refuse(problem, SRV_NO_KEY, "the API key is not known");
 }
@@ -74,6 +75,12 @@ void srv_release_bytes(struct srv_server *server, struct srv_request *request, s
     request->reserved -= bytes;
 }
 
+void srv_charge_reply(struct srv_server *server, struct srv_request *request, size_t bytes)
+{
+    server->budget.reserved = server->budget.reserved - request->reserved + bytes;
+    request->reserved = bytes;
+}
+
 bool srv_admit_body(struct srv_server *server, struct srv_request *request, const struct srv_framing *framing,
                     struct srv_problem *problem)
 {
@@ -103,5 +110,6 @@ void srv_note_service(struct srv_server *server, const struct srv_job *job)
 {
     const double weight = 0.1, seconds = (double)job->service_ns / 1e9;
     if (job->service_ns)
-        server->service_s = server->service_s > 0 ? server->service_s + weight * (seconds - server->service_s) : seconds;
+        server->service_s =
+            server->service_s > 0 ? server->service_s + weight * (seconds - server->service_s) : seconds;
 }

@@ -1,6 +1,6 @@
 /* Whether a request may come in, asked twice: when its headers are there, so that nothing is received in vain, and when
- * its body is. What is refused for lack of room is told when to come back, from the queue and the measured service time.
- * The HTTP loop's thread only. */
+ * its body is. What is refused for lack of room is told when to come back, from the queue and the measured service
+ * time. The HTTP loop's thread only. */
 #ifndef SRV_ADMISSION_H
 #define SRV_ADMISSION_H
 
@@ -21,6 +21,8 @@ bool srv_admit_body(struct srv_server *server, struct srv_request *request, cons
 
 /* More memory for a request, as a chunked body grows or its work is known. */
 bool srv_admit_bytes(struct srv_server *server, struct srv_request *request, size_t bytes, struct srv_problem *problem);
+/* The work is done: what the request holds now is its reply, whatever was reserved. */
+void srv_charge_reply(struct srv_server *server, struct srv_request *request, size_t bytes);
 void srv_release_bytes(struct srv_server *server, struct srv_request *request, size_t bytes);
 
 /* A job: room in the queue and a chance to meet its deadline. */

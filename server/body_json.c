@@ -1,5 +1,6 @@
 /* One pass over the body's outermost members finds the value of "image"; the body without it is parsed by jansson.
- * Whatever the pass cannot follow (an escape in the name or the value, say) is left to jansson whole: slower, same answer.
+ * Whatever the pass cannot follow (an escape in the name or the value, say) is left to jansson whole: slower, same
+ * answer.
  *
  *     {"score": 0.5, "image": "/9j/4AAQ...", "masks": "none"}
  *      `---- to jansson ----` ^^^ in place   `- to jansson -`
@@ -87,7 +88,7 @@ static bool find_image(const char *body, size_t size, struct cut *cut)
             const char *const end = memchr(body + i + 1, '"', size - i - 1);
             if (!end)
                 return false;
-            *cut = (struct cut){.from = i + 1, .to = (size_t)(end - body)};
+            *cut = (struct cut){ .from = i + 1, .to = (size_t)(end - body) };
             return !memchr(body + cut->from, '\\', cut->to - cut->from);
         }
         i = skip_value(body, size, i);
@@ -137,7 +138,8 @@ static bool gather(struct srv_body_json *json, json_t *root, bool was_cut, struc
 {
     const char *name;
     json_t *value;
-    json_object_foreach(root, name, value) {
+    json_object_foreach(root, name, value)
+    {
         if (strcmp(name, "image") == 0) {
             if (!json_is_string(value))
                 return srv_refuse(problem, SRV_MALFORMED, "\"image\" must be a string of base64");
@@ -150,7 +152,8 @@ static bool gather(struct srv_body_json *json, json_t *root, bool was_cut, struc
         if (json->members.count == SRV_PAIRS_MAX)
             return srv_refuse(problem, SRV_MALFORMED, "there are more than %d members", SRV_PAIRS_MAX);
         if (!member_text(texts, value))
-            return srv_refuse(problem, SRV_BAD_OPTION, "\"%.60s\" must be a string, a number or a list of strings", name);
+            return srv_refuse(problem, SRV_BAD_OPTION, "\"%.60s\" must be a string, a number or a list of strings",
+                              name);
         ends[json->members.count] = texts->size;
         srv_pairs_add(&json->members, name, strlen(name), NULL, 0);
     }
@@ -159,7 +162,7 @@ static bool gather(struct srv_body_json *json, json_t *root, bool was_cut, struc
 
 static bool collect(struct srv_body_json *json, json_t *root, bool was_cut, struct srv_problem *problem)
 {
-    struct srv_text texts = {0};
+    struct srv_text texts = { 0 };
     size_t ends[SRV_PAIRS_MAX];
     if (!gather(json, root, was_cut, &texts, ends, problem)) {
         srv_text_deinit(&texts);
@@ -178,11 +181,11 @@ static bool collect(struct srv_body_json *json, json_t *root, bool was_cut, stru
 
 bool srv_body_json_read(struct srv_body_json *json, const uint8_t *body, size_t size, struct srv_problem *problem)
 {
-    *json = (struct srv_body_json){0};
+    *json = (struct srv_body_json){ 0 };
     const char *const text = (const char *)body;
-    struct cut cut = {0};
+    struct cut cut = { 0 };
     const bool was_cut = find_image(text, size, &cut);
-    struct srv_text rest = {0};
+    struct srv_text rest = { 0 };
     if (was_cut) {
         json->image = body + cut.from;
         json->image_size = cut.to - cut.from;
@@ -192,7 +195,8 @@ bool srv_body_json_read(struct srv_body_json *json, const uint8_t *body, size_t 
             return srv_refuse(problem, SRV_NO_MEMORY, "there is no memory to read the body");
     }
     json_error_t wrong;
-    json_t *const root = json_loadb(was_cut ? rest.data : text, was_cut ? rest.size : size, JSON_REJECT_DUPLICATES, &wrong);
+    json_t *const root =
+        json_loadb(was_cut ? rest.data : text, was_cut ? rest.size : size, JSON_REJECT_DUPLICATES, &wrong);
     srv_text_deinit(&rest);
     if (!root)
         return srv_refuse(problem, SRV_MALFORMED, "the body is not JSON: line %d: %.200s", wrong.line, wrong.text);
@@ -206,5 +210,5 @@ void srv_body_json_deinit(struct srv_body_json *json)
 {
     json_decref(json->keep[0]);
     free(json->keep[1]);
-    *json = (struct srv_body_json){0};
+    *json = (struct srv_body_json){ 0 };
 }

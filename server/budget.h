@@ -21,7 +21,7 @@ static inline bool srv_budget_could(const struct srv_budget *budget, size_t byte
 
 static inline bool srv_budget_reserve(struct srv_budget *budget, size_t bytes)
 {
-    if (bytes > budget->flight - budget->reserved)
+    if (budget->reserved > budget->flight || bytes > budget->flight - budget->reserved)
         return false;
     budget->reserved += bytes;
     return true;

@@ -34,8 +34,8 @@ static bool equals(const struct srv_pair *pair, const char *text)
 static bool number(const struct srv_pair *pair, double min, double max, bool whole, double *value)
 {
     char text[40], *end;
-    if (pair->value_size == 0 || pair->value_size >= sizeof text ||
-        !strchr("-.0123456789", pair->value[0]) || !pair->value[0])
+    if (pair->value_size == 0 || pair->value_size >= sizeof text || !strchr("-.0123456789", pair->value[0]) ||
+        !pair->value[0])
         return false;
     memcpy(text, pair->value, pair->value_size);
     text[pair->value_size] = '\0';
@@ -75,7 +75,7 @@ static bool read_classes(struct reader *reader, const struct srv_pair *pair)
 
 static bool read_masks(struct reader *reader, const struct srv_pair *pair)
 {
-    static const char *const names[] = {"rle", "polygon", "png", "none"};
+    static const char *const names[] = { "rle", "polygon", "png", "none" };
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
         if (equals(pair, names[i])) {
             reader->detect->masks = (enum srv_masks)i;
@@ -139,9 +139,9 @@ static const struct {
     const char *name;
     read_fn *read;
 } rows[] = {
-    {"model", read_model},     {"score", read_score},           {"max", read_max},
-    {"classes", read_classes}, {"masks", read_masks},           {"timeout_ms", read_timeout},
-    {"format", read_format},   {"priority", read_priority},     {"image_id", read_image_id},
+    { "model", read_model },     { "score", read_score },       { "max", read_max },
+    { "classes", read_classes }, { "masks", read_masks },       { "timeout_ms", read_timeout },
+    { "format", read_format },   { "priority", read_priority }, { "image_id", read_image_id },
 };
 
 static bool read_option(struct reader *reader, const struct srv_pair *pair)
@@ -221,7 +221,7 @@ static bool add_photo(struct reader *reader, const uint8_t *bytes, size_t size, 
     if (!photos)
         return srv_refuse(reader->problem, SRV_NO_MEMORY, "there is no memory for the list of images");
     detect->photos = photos;
-    photos[detect->photo_count++] = (struct srv_photo){.bytes = bytes, .size = size, .base64 = base64};
+    photos[detect->photo_count++] = (struct srv_photo){ .bytes = bytes, .size = size, .base64 = base64 };
     return true;
 }
 
@@ -237,10 +237,9 @@ static bool read_multipart(struct reader *reader, const struct srv_request *requ
         if (!found)
             return reader->detect->photo_count ||
                    srv_refuse(reader->problem, SRV_MALFORMED, "the form has no field \"image\"");
-        const struct srv_pair pair = {.name = part.name,
-                                      .name_size = part.name_size,
-                                      .value = (const char *)part.value,
-                                      .value_size = part.size};
+        const struct srv_pair pair = {
+            .name = part.name, .name_size = part.name_size, .value = (const char *)part.value, .value_size = part.size
+        };
         const bool is_image = part.name_size == 5 && memcmp(part.name, "image", 5) == 0;
         if (is_image ? !add_photo(reader, part.value, part.size, false) : !read_option(reader, &pair))
             return false;
@@ -262,7 +261,7 @@ static bool read_json(struct reader *reader, const struct srv_request *request)
 static bool is_photo(const struct srv_request *request)
 {
     struct heed_image_info info;
-    const struct heed_image_limits none = {0};
+    const struct heed_image_limits none = { 0 };
     struct heed_error error;
     return heed_image_probe(request->body, request->body_size, &none, &info, &error) != HEED_NOT_AN_IMAGE;
 }
@@ -293,8 +292,9 @@ static bool probe(struct reader *reader, size_t index)
     enum { LOOK = 96 * 1024 };
     const struct srv_options *const options = reader->options;
     struct srv_photo *const photo = &reader->detect->photos[index];
-    const struct heed_image_limits limits = {
-        .bytes_max = 0, .pixels_max = options->pixels_max, .scans_max = (uint32_t)options->scans_max};
+    const struct heed_image_limits limits = { .bytes_max = 0,
+                                              .pixels_max = options->pixels_max,
+                                              .scans_max = (uint32_t)options->scans_max };
     struct srv_photo look = *photo;
     if (look.base64 && look.size > LOOK)
         look.size = LOOK; /* a multiple of 4: whole base64 groups, where no white space stands between */
@@ -308,7 +308,7 @@ static bool probe(struct reader *reader, size_t index)
     free(owned);
     if (status == HEED_OK || (!whole && status == HEED_BAD_IMAGE)) {
         if (status != HEED_OK)
-            photo->info = (struct heed_image_info){0};
+            photo->info = (struct heed_image_info){ 0 };
         return true;
     }
     return refuse_photo(reader->problem, index, reader->detect->photo_count, &error);
@@ -318,8 +318,9 @@ bool srv_detect_read(struct srv_detect *detect, const struct srv_request *reques
                      const struct srv_options *options, struct srv_problem *problem)
 {
     *detect = (struct srv_detect){
-        .score = 0.3, .max = 100, .timeout_ms = options->timeout_ms, .output = srv_accept(request->accept)};
-    struct reader reader = {.detect = detect, .models = models, .options = options, .problem = problem};
+        .score = 0.3, .max = 100, .timeout_ms = options->timeout_ms, .output = srv_accept(request->accept)
+    };
+    struct reader reader = { .detect = detect, .models = models, .options = options, .problem = problem };
     if (!read_options(&reader, &request->query) || !read_body(&reader, request))
         return false;
     if (!detect->model)
@@ -343,7 +344,7 @@ void srv_detect_deinit(struct srv_detect *detect)
     free(detect->classes);
     free(detect->photos);
     srv_body_json_deinit(&detect->json);
-    *detect = (struct srv_detect){0};
+    *detect = (struct srv_detect){ 0 };
 }
 
 bool srv_photo_bytes(const struct srv_photo *photo, const uint8_t **bytes, size_t *size, uint8_t **owned,

@@ -16,7 +16,7 @@ enum srv_format { SRV_FORMAT_HEED, SRV_FORMAT_COCO };
 struct srv_photo {
     const uint8_t *bytes; /* borrowed from the body, or from detect.json */
     size_t size;
-    bool base64;               /* bytes are base64, to be decoded by whoever works on the photo */
+    bool base64;                 /* bytes are base64, to be decoded by whoever works on the photo */
     struct heed_image_info info; /* width 0: the header was out of reach of a cheap look */
 };
 
@@ -29,9 +29,9 @@ struct srv_detect {
     enum srv_format format;
     enum srv_accept output;
     uint64_t timeout_ms;
-    int priority;                         /* -1, 0, 1 */
+    int priority;                        /* -1, 0, 1 */
     char image_id[SRV_IMAGE_ID_MAX + 1]; /* as JSON: a number or a string in quotes; empty: not given */
-    struct srv_photo *photos;             /* owned */
+    struct srv_photo *photos;            /* owned */
     size_t photo_count;
     struct srv_body_json json; /* where the body was JSON */
 };

@@ -42,7 +42,7 @@ void srv_headers_add(struct srv_headers *headers, const char *name, size_t name_
         return;
     }
     headers->items[headers->count++] =
-        (struct srv_header){.name = name, .name_size = name_size, .value = value, .value_size = value_size};
+        (struct srv_header){ .name = name, .name_size = name_size, .value = value, .value_size = value_size };
 }
 
 static bool is_named(const struct srv_header *header, const char *name)
@@ -97,7 +97,7 @@ static bool check_framing(const char *version, const struct srv_headers *headers
                           struct srv_problem *problem)
 {
     const size_t lengths = count_named(headers, "Content-Length"), codings = count_named(headers, "Transfer-Encoding");
-    *framing = (struct srv_framing){.chunked = codings == 1, .has_length = lengths == 1};
+    *framing = (struct srv_framing){ .chunked = codings == 1, .has_length = lengths == 1 };
     if (lengths > 1)
         return srv_refuse(problem, SRV_MALFORMED, "there are %zu Content-Length headers, allowed is one", lengths);
     if (codings > 1)
@@ -122,7 +122,7 @@ static bool check_framing(const char *version, const struct srv_headers *headers
 bool srv_headers_check(const char *method, const char *target, const char *version, const struct srv_headers *headers,
                        struct srv_framing *framing, struct srv_problem *problem)
 {
-    *framing = (struct srv_framing){0};
+    *framing = (struct srv_framing){ 0 };
     if (!is_token(method, strlen(method)))
         return srv_refuse(problem, SRV_MALFORMED, "\"%.40s\" is not a method", method);
     if (strcmp(version, "HTTP/1.1") != 0 && strcmp(version, "HTTP/1.0") != 0)
@@ -137,4 +137,31 @@ bool srv_headers_check(const char *method, const char *target, const char *versi
     if (hosts == 0 && strcmp(version, "HTTP/1.1") == 0)
         return srv_refuse(problem, SRV_MALFORMED, "there is no Host header, version 1.1 needs one");
     return check_framing(version, headers, framing, problem);
+}
+
+bool srv_headers_lie_plainly(const struct srv_headers *headers)
+{
+    for (size_t i = 0; i < headers->count; i++) {
+        const struct srv_header *const header = &headers->items[i];
+        const char *const after_colon = header->name + header->name_size + 1;
+        const char *const after_line = header->value + header->value_size + 2;
+        if (header->value < after_colon || header->value > after_colon + SRV_HEADER_BYTES_MAX ||
+            strspn(after_colon, " \t") != (size_t)(header->value - after_colon))
+            return false;
+        if (header->value[header->value_size + 1] != '\0')
+            return false;
+        if (i + 1 < headers->count ? headers->items[i + 1].name != after_line
+                                   : after_line[0] != '\0' || after_line[1] != '\0')
+            return false;
+    }
+    return true;
+}
+
+bool srv_method_is_common(const char *method)
+{
+    static const char *const known[] = { "GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS" };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(known[i], method) == 0)
+            return true;
+    return false;
 }

@@ -34,6 +34,16 @@ void srv_headers_add(struct srv_headers *headers, const char *name, size_t name_
 /* The first value of this name, NULL if there is none. */
 const char *srv_headers_find(const struct srv_headers *headers, const char *name);
 
+/* libmicrohttpd 0.9 joins folded lines and cuts values at a NUL, and does not tell. But it leaves header strings where
+ * they were received and only writes NULs over the colon and the line's end, so a plain line shows: its value starts
+ * behind its name's colon and blanks, and the next line starts right behind the value's CR and LF. True when all lines
+ * do; only for strings that lie in one received buffer, in order. */
+bool srv_headers_lie_plainly(const struct srv_headers *headers);
+
+/* GET, POST and the like. What else may come as a method has no business here, or is none: such a connection is not
+ * read on after its refusal. */
+bool srv_method_is_common(const char *method);
+
 /* target: the request target as it came, before any decoding. */
 bool srv_headers_check(const char *method, const char *target, const char *version, const struct srv_headers *headers,
                        struct srv_framing *framing, struct srv_problem *problem);

@@ -1,19 +1,20 @@
 /* The glue to libmicrohttpd (0.9.75 and 1.0.x), and the life of a request.
  *
- * How libmicrohttpd is run, and why: its daemon has no thread; our own epoll loop watches its epoll descriptor and calls
- * MHD_run, always with a wait of zero. Versions before 1.0.3 skip connections that are ready when another one is suspended
- * while they walk the list of all connections, as they do with select and poll; with epoll they walk the list of ready
- * ones, which suspending does not disturb. (With epoll and a wait of their own they may also sleep although 128 events
- * are at hand; a wait of zero avoids that.) Everything here, MHD_resume_connection included, happens on one thread.
+ * How libmicrohttpd is run, and why: its daemon has no thread; our own epoll loop watches its epoll descriptor and
+ * calls MHD_run, always with a wait of zero. Versions before 1.0.3 skip connections that are ready when another one is
+ * suspended while they walk the list of all connections, as they do with select and poll; with epoll they walk the list
+ * of ready ones, which suspending does not disturb. (With epoll and a wait of their own they may also sleep although
+ * 128 events are at hand; a wait of zero avoids that.) Everything here, MHD_resume_connection included, happens on one
+ * thread.
  *
- * What libmicrohttpd does not do is done here: deadlines of the phases of a connection (its own timeout starts anew with
- * every byte), noticing that the client of a suspended connection has left, and replies in the middle of a body, which
- * 0.9.75 cannot queue: these are written straight to the socket, which then is closed.
+ * What libmicrohttpd does not do is done here: deadlines of the phases of a connection (its own timeout starts anew
+ * with every byte), noticing that the client of a suspended connection has left, and replies in the middle of a body,
+ * which 0.9.75 cannot queue: these are written straight to the socket, which then is closed.
  */
 #include "http.h"
 #include "admission.h"
+#include "clients.h"
 #include "headers.h"
-#include "linger.h"
 #include "log.h"
 #include "routes.h"
 #include "work.h"
@@ -25,9 +26,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 enum {
@@ -37,21 +36,14 @@ enum {
     SPARE_CONNECTIONS = 16 /* taken only to be told that there are too many */
 };
 
-enum phase { PHASE_IDLE, PHASE_HEADERS, PHASE_BODY, PHASE_WAIT, PHASE_REPLY };
-
 struct exchange;
 
 /* One connection. */
 struct client {
-    struct srv_watch watch; /* first; tells once that the client has closed its side */
+    struct srv_client socket; /* first: a socket is its client */
     struct srv_http *http;
     struct MHD_Connection *connection;
-    struct client *next, **link;
     struct exchange *exchange; /* the request on it, NULL between two */
-    enum phase phase;
-    uint64_t deadline_ns; /* of the phase; 0: none */
-    bool linger;          /* the client may still be sending when we close */
-    bool watched, half_closed;
 };
 
 /* One request and its reply. */
@@ -75,31 +67,11 @@ struct srv_http {
     struct srv_loop *loop;
     struct MHD_Daemon *daemon;
     struct srv_watch daemon_watch, mailbox_watch;
-    struct srv_linger linger;
-    struct client *clients;
-    size_t active;
+    struct srv_clients clients;
     uint64_t next_sweep_ns;
     bool mail;      /* something is in the mailbox */
     bool shows_raw; /* libmicrohttpd 0.9: header strings lie as they came */
 };
-
-/* ---- Phases ------------------------------------------------------------------------------------------ */
-
-static void enter(struct client *client, enum phase phase, uint64_t timeout_ms)
-{
-    const bool was_active = client->phase == PHASE_WAIT || client->phase == PHASE_REPLY;
-    const bool is_active = phase == PHASE_WAIT || phase == PHASE_REPLY;
-    client->http->active += (size_t)is_active - (size_t)was_active;
-    client->phase = phase;
-    client->deadline_ns = timeout_ms ? heed_now_ns() + timeout_ms * 1000000 : 0;
-}
-
-/* Makes libmicrohttpd see the end of the connection, at its next turn. */
-static void hang_up(struct client *client)
-{
-    client->deadline_ns = 0;
-    shutdown(client->watch.fd, SHUT_RDWR);
-}
 
 /* ---- Replies ----------------------------------------------------------------------------------------- */
 
@@ -144,20 +116,10 @@ static enum MHD_Result send_reply(struct exchange *exchange)
         return MHD_NO;
     reply->body = NULL; /* the response's now */
     add_headers(response, exchange);
-    enter(client, PHASE_REPLY, client->http->server->options->send_timeout_ms);
+    srv_client_enter(&client->socket, SRV_CLIENT_REPLY, client->http->server->options->send_timeout_ms);
     const enum MHD_Result queued = MHD_queue_response(client->connection, reply->status, response);
     MHD_destroy_response(response);
     return queued;
-}
-
-/* What else may come as a method has no business here, or is none: such a connection is not read on. */
-static bool is_common_method(const char *method)
-{
-    static const char *const known[] = {"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"};
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (strcmp(known[i], method) == 0)
-            return true;
-    return false;
 }
 
 /* Answers now, before the rest of the request is read. */
@@ -166,38 +128,27 @@ static enum MHD_Result refuse(struct exchange *exchange, const struct srv_proble
     srv_reply_problem(&exchange->reply, problem);
     exchange->replied = true;
     const bool more_to_come = exchange->framing.chunked || exchange->framing.length > 0;
-    exchange->client->linger = more_to_come;
-    exchange->reply.close = more_to_come || problem->reason == SRV_MALFORMED || !is_common_method(exchange->method);
+    exchange->client->socket.linger = more_to_come;
+    exchange->reply.close = more_to_come || problem->reason == SRV_MALFORMED || !srv_method_is_common(exchange->method);
     return send_reply(exchange);
 }
 
-/* Writes a whole reply past libmicrohttpd, which has written nothing for this request yet; the connection must be closed
- * after it. A socket that does not take a few hundred bytes at once has a client that would not read them. */
-static void write_refusal(struct client *client, struct exchange *exchange, const struct srv_problem *problem)
+/* Answers in the middle of a request, where libmicrohttpd 0.9 takes no reply: the connection has to be closed then.
+ * Without an exchange, the request has not even begun. */
+static void refuse_late(struct client *client, const struct srv_problem *problem)
 {
+    struct exchange *const exchange = client->exchange;
+    char made[SRV_ID_MAX + 1];
     struct srv_reply reply;
     srv_reply_problem(&reply, problem);
-    char made[SRV_ID_MAX + 1];
-    srv_request_id_make(made);
-    struct srv_text text = {0};
-    srv_text_print(&text,
-                   "HTTP/1.1 %u %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nX-Request-Id: %s\r\nConnection: close\r\n",
-                   reply.status, MHD_get_reason_phrase_for(reply.status), reply.content_type, reply.size,
-                   exchange ? exchange->request.id : made);
-    if (reply.retry_after_s)
-        srv_text_print(&text, "Retry-After: %u\r\n", reply.retry_after_s);
-    srv_text_string(&text, "\r\n");
-    srv_text_add(&text, reply.body ? reply.body : "", reply.body ? reply.size : 0);
-    if (!text.failed) {
-        const ssize_t sent = send(client->watch.fd, text.data, text.size, MSG_DONTWAIT | MSG_NOSIGNAL);
-        (void)sent;
-    }
-    srv_text_deinit(&text);
+    if (!exchange)
+        srv_request_id_make(made);
+    srv_client_write(&client->socket, &reply, exchange ? exchange->request.id : made);
     if (exchange) {
-        srv_reply_deinit(&exchange->reply);
         exchange->reply = reply;
         exchange->replied = true;
     } else {
+        client->http->server->metrics.refused[problem->reason]++;
         srv_reply_deinit(&reply);
     }
 }
@@ -220,45 +171,11 @@ static enum MHD_Result add_query_pair(void *arg, enum MHD_ValueKind kind, const 
     return MHD_YES;
 }
 
-/* libmicrohttpd 0.9 joins folded lines and cuts values at a NUL, and does not tell. But it leaves header strings where
- * they were received and only writes NULs over the colon and the line's end, so a plain line shows: its value starts
- * behind its name's colon and blanks, and the next line starts right behind the value's CR and LF. */
-static bool lines_are_plain(const struct srv_headers *headers)
-{
-    for (size_t i = 0; i < headers->count; i++) {
-        const struct srv_header *const header = &headers->items[i];
-        const char *const after_colon = header->name + header->name_size + 1;
-        const char *const after_line = header->value + header->value_size + 2;
-        if (header->value < after_colon || header->value > after_colon + SRV_HEADER_BYTES_MAX ||
-            strspn(after_colon, " \t") != (size_t)(header->value - after_colon))
-            return false;
-        if (header->value[header->value_size + 1] != '\0')
-            return false;
-        if (i + 1 < headers->count ? headers->items[i + 1].name != after_line
-                                   : after_line[0] != '\0' || after_line[1] != '\0')
-            return false;
-    }
-    return true;
-}
-
-/* The path in a target: the part before the query, of "http://host/path" the part behind the host. */
-static char *path_of(char *target)
-{
-    char *path = target;
-    if (target[0] != '/' && strncasecmp(target, "http://", 7) == 0) {
-        path = strchr(target + 7, '/');
-        if (!path)
-            return memcpy(target, "/", 2);
-    }
-    path[strcspn(path, "?")] = '\0';
-    return path;
-}
-
 static void read_request(struct exchange *exchange, const struct srv_headers *headers)
 {
     struct srv_request *const request = &exchange->request;
     request->method = exchange->method;
-    request->path = path_of(exchange->target);
+    request->path = srv_request_path(exchange->target);
     request->content_type = srv_headers_find(headers, "Content-Type");
     request->accept = srv_headers_find(headers, "Accept");
     request->authorization = srv_headers_find(headers, "Authorization");
@@ -273,14 +190,14 @@ static bool admit(struct exchange *exchange, const char *version, struct srv_pro
     struct srv_http *const http = exchange->client->http;
     struct srv_server *const server = http->server;
     struct srv_request *const request = &exchange->request;
-    struct srv_headers headers = {0};
+    struct srv_headers headers = { 0 };
     MHD_get_connection_values_n(exchange->client->connection, MHD_HEADER_KIND, add_request_header, &headers);
     const char *const id = srv_headers_find(&headers, "X-Request-Id");
     if (id && srv_request_id_ok(id))
         memcpy(request->id, id, strlen(id) + 1);
     if (!srv_headers_check(exchange->method, exchange->target, version, &headers, &exchange->framing, problem))
         return false;
-    if (http->shows_raw && !lines_are_plain(&headers))
+    if (http->shows_raw && !srv_headers_lie_plainly(&headers))
         return srv_refuse(problem, SRV_MALFORMED, "a header line is folded, holds a NUL or does not end in CR LF");
     read_request(exchange, &headers);
     exchange->route = srv_route_find(request->method, request->path, problem);
@@ -291,8 +208,9 @@ static bool admit(struct exchange *exchange, const char *version, struct srv_pro
         return false;
     if (exchange->route->takes_body)
         return srv_admit_state(server, problem) && srv_admit_body(server, request, &exchange->framing, problem);
-    return !exchange->framing.chunked && exchange->framing.length == 0 ? true
-           : srv_refuse(problem, SRV_MALFORMED, "%s takes no body", exchange->route->pattern);
+    return !exchange->framing.chunked && exchange->framing.length == 0
+               ? true
+               : srv_refuse(problem, SRV_MALFORMED, "%s takes no body", exchange->route->pattern);
 }
 
 static enum MHD_Result begin(struct exchange *exchange, const char *method, const char *version)
@@ -301,9 +219,8 @@ static enum MHD_Result begin(struct exchange *exchange, const char *method, cons
     struct srv_problem problem;
     exchange->began = true;
     snprintf(exchange->method, sizeof exchange->method, "%s", method);
-    if (!admit(exchange, version, &problem)) {
+    if (!admit(exchange, version, &problem))
         return refuse(exchange, &problem);
-    }
     if (exchange->framing.length > 0) {
         exchange->body_capacity = (size_t)exchange->framing.length;
         exchange->body = malloc(exchange->body_capacity);
@@ -313,7 +230,7 @@ static enum MHD_Result begin(struct exchange *exchange, const char *method, cons
             return refuse(exchange, &problem);
         }
     }
-    enter(client, PHASE_BODY, client->http->server->options->body_timeout_ms);
+    srv_client_enter(&client->socket, SRV_CLIENT_BODY, client->http->server->options->body_timeout_ms);
     return MHD_YES;
 }
 
@@ -352,8 +269,8 @@ static enum MHD_Result take_body(struct exchange *exchange, const char *data, si
     struct srv_request *const request = &exchange->request;
     struct srv_problem problem;
     if (!grow_body(exchange, *size, &problem)) {
-        write_refusal(exchange->client, exchange, &problem);
-        exchange->client->linger = true;
+        refuse_late(exchange->client, &problem);
+        exchange->client->socket.linger = true;
         return MHD_NO;
     }
     memcpy(exchange->body + request->body_size, data, *size);
@@ -390,15 +307,14 @@ static void finish(struct srv_http *http, struct srv_job *job)
     assert(exchange->job == job);
     exchange->reply = job->reply;
     exchange->replied = true;
-    job->reply = (struct srv_reply){0};
+    job->reply = (struct srv_reply){ 0 };
     srv_metrics_job(&http->server->metrics, job, outcome_of(&exchange->reply));
     srv_note_service(http->server, job);
     srv_job_free(job);
     exchange->job = NULL;
     free_body(exchange);
-    if (request->reserved > exchange->reply.size)
-        srv_release_bytes(http->server, request, request->reserved - exchange->reply.size);
-    enter(exchange->client, PHASE_REPLY, http->server->options->send_timeout_ms);
+    srv_charge_reply(http->server, request, exchange->reply.size);
+    srv_client_enter(&exchange->client->socket, SRV_CLIENT_REPLY, http->server->options->send_timeout_ms);
     MHD_resume_connection(exchange->client->connection);
 }
 
@@ -423,21 +339,17 @@ static void leave(struct exchange *exchange)
     }
 }
 
-static void on_half_closed(struct srv_watch *watch, uint32_t events)
+static void on_left(struct srv_client *client)
 {
-    struct client *const client = (struct client *)watch;
-    (void)events;
-    client->half_closed = true;
-    if (client->phase == PHASE_WAIT)
-        leave(client->exchange);
+    leave(((struct client *)client)->exchange);
 }
 
 static enum MHD_Result wait_for_job(struct exchange *exchange)
 {
     struct client *const client = exchange->client;
-    enter(client, PHASE_WAIT, 0);
+    srv_client_enter(&client->socket, SRV_CLIENT_WAIT, 0);
     MHD_suspend_connection(client->connection);
-    if (client->half_closed)
+    if (client->socket.half_closed)
         leave(exchange);
     return MHD_YES;
 }
@@ -495,7 +407,7 @@ static void *on_target(void *arg, const char *target, struct MHD_Connection *con
     srv_request_id_make(exchange->request.id);
     exchange->request.path = exchange->target; /* until it is read more closely */
     client->exchange = exchange;
-    enter(client, PHASE_HEADERS, http->server->options->header_timeout_ms);
+    srv_client_enter(&client->socket, SRV_CLIENT_HEADERS, http->server->options->header_timeout_ms);
     return exchange;
 }
 
@@ -513,17 +425,21 @@ static void address_of(struct MHD_Connection *connection, char *text, socklen_t 
 static void log_request(const struct exchange *exchange, bool complete)
 {
     const bool quiet = exchange->route && exchange->route->quiet && exchange->reply.status < 400;
-    const enum srv_log_level level = quiet ? SRV_LOG_DEBUG : exchange->reply.status >= 500 ? SRV_LOG_WARN : SRV_LOG_INFO;
+    const enum srv_log_level level = quiet                           ? SRV_LOG_DEBUG
+                                     : exchange->reply.status >= 500 ? SRV_LOG_WARN
+                                                                     : SRV_LOG_INFO;
     if (!srv_log_wanted(level))
         return;
     char address[INET6_ADDRSTRLEN];
     address_of(exchange->client->connection, address, sizeof address);
     const bool refused = exchange->reply.status >= 400;
     srv_log(level, "request", SRV_S("id", exchange->request.id), SRV_S("client", address),
-            SRV_S("method", exchange->method), SRV_S("path", exchange->request.path), SRV_N("status", exchange->reply.status),
+            SRV_S("method", exchange->method), SRV_S("path", exchange->request.path),
+            SRV_N("status", exchange->reply.status),
             SRV_S("reason", refused ? srv_refusal_label(exchange->reply.reason) : NULL),
             SRV_S("sent", complete ? NULL : "broken off"), SRV_N("body_bytes", exchange->request.body_size),
-            SRV_N("reply_bytes", exchange->reply.size), SRV_MS("ms", (double)(heed_now_ns() - exchange->began_ns) / 1e6),
+            SRV_N("reply_bytes", exchange->reply.size),
+            SRV_MS("ms", (double)(heed_now_ns() - exchange->began_ns) / 1e6),
             SRV_S("timing", exchange->reply.server_timing[0] ? exchange->reply.server_timing : NULL));
 }
 
@@ -550,42 +466,30 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **st
     free(exchange);
     *state = NULL;
     client->exchange = NULL;
-    enter(client, PHASE_IDLE, http->server->options->idle_timeout_ms);
+    srv_client_enter(&client->socket, SRV_CLIENT_IDLE, http->server->options->idle_timeout_ms);
 }
 
 static void open_client(struct srv_http *http, struct MHD_Connection *connection, void **context)
 {
     struct client *const client = calloc(1, sizeof *client);
     *context = client;
-    http->server->connections++;
     if (!client)
         return; /* without one, on_target gives no exchange and on_request closes */
-    client->watch.fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-    client->watch.ready = on_half_closed;
     client->http = http;
     client->connection = connection;
-    client->next = http->clients;
-    client->link = &http->clients;
-    if (client->next)
-        client->next->link = &client->next;
-    http->clients = client;
-    client->watched = srv_loop_add(http->loop, &client->watch, EPOLLRDHUP | EPOLLONESHOT);
-    enter(client, PHASE_IDLE, http->server->options->header_timeout_ms);
+    srv_client_open(&http->clients, &client->socket,
+                    MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd);
+    srv_client_enter(&client->socket, SRV_CLIENT_IDLE, http->server->options->header_timeout_ms);
+    http->server->connections = http->clients.count;
 }
 
 static void close_client(struct srv_http *http, void **context)
 {
     struct client *const client = *context;
-    http->server->connections--;
     if (!client)
         return;
-    if (client->linger)
-        srv_linger_add(&http->linger, client->watch.fd);
-    if (client->watched)
-        srv_loop_remove(http->loop, &client->watch);
-    *client->link = client->next;
-    if (client->next)
-        client->next->link = client->link;
+    srv_client_close(&client->socket);
+    http->server->connections = http->clients.count;
     free(client);
     *context = NULL;
 }
@@ -604,18 +508,19 @@ static void on_connection(void *arg, struct MHD_Connection *connection, void **c
  * header is refused here, and libmicrohttpd finds the socket closed. */
 static void refuse_bad_lengths(struct srv_http *http)
 {
-    for (struct client *client = http->clients; client; client = client->next) {
-        if (client->phase != PHASE_HEADERS)
+    for (struct srv_client *socket = http->clients.first; socket; socket = socket->next) {
+        struct client *const client = (struct client *)socket;
+        if (socket->phase != SRV_CLIENT_HEADERS)
             continue;
-        struct srv_headers headers = {0};
+        struct srv_headers headers = { 0 };
         MHD_get_connection_values_n(client->connection, MHD_HEADER_KIND, add_request_header, &headers);
         const char *const value = srv_headers_find(&headers, "Content-Length");
         if (!value || (value[0] && value[strspn(value, "0123456789")] == '\0' && strlen(value) < 20))
             continue;
         struct srv_problem problem;
         srv_refuse(&problem, SRV_MALFORMED, "Content-Length is \"%.40s\", allowed are digits", value);
-        write_refusal(client, client->exchange, &problem);
-        hang_up(client);
+        refuse_late(client, &problem);
+        srv_client_hang_up(socket);
     }
 }
 
@@ -636,40 +541,18 @@ static void on_message(void *arg, const char *format, va_list arguments)
 
 /* A phase took too long. Between requests the connection is closed without a word; in the middle of one the client is
  * told first. */
-static void expire(struct srv_http *http, struct client *client)
+static void on_late(struct srv_client *socket)
 {
-    const struct srv_options *const options = http->server->options;
-    struct exchange *const exchange = client->exchange;
-    if (client->phase == PHASE_HEADERS || client->phase == PHASE_BODY) {
-        const bool body = client->phase == PHASE_BODY;
+    struct client *const client = (struct client *)socket;
+    const struct srv_options *const options = client->http->server->options;
+    if (socket->phase == SRV_CLIENT_HEADERS || socket->phase == SRV_CLIENT_BODY) {
+        const bool body = socket->phase == SRV_CLIENT_BODY;
         struct srv_problem problem;
         srv_refuse(&problem, SRV_SLOW_CLIENT, "the %s did not arrive within %llu ms", body ? "body" : "headers",
                    (unsigned long long)(body ? options->body_timeout_ms : options->header_timeout_ms));
-        write_refusal(client, exchange, &problem);
+        refuse_late(client, &problem);
     }
-    hang_up(client);
-}
-
-/* Nothing is left to read and nothing will come. libmicrohttpd misses that when the end of the stream arrives together
- * with the last bytes: it then waits for an event that has already been. */
-static bool has_ended(const struct client *client)
-{
-    int unread = 0;
-    const bool receiving = client->phase == PHASE_IDLE || client->phase == PHASE_HEADERS || client->phase == PHASE_BODY;
-    return client->half_closed && receiving && ioctl(client->watch.fd, FIONREAD, &unread) == 0 && unread == 0;
-}
-
-static void sweep(struct srv_http *http, uint64_t now_ns)
-{
-    for (struct client *client = http->clients; client; client = client->next) {
-        if (!client->deadline_ns)
-            continue;
-        if (now_ns >= client->deadline_ns)
-            expire(http, client);
-        else if (has_ended(client))
-            hang_up(client);
-    }
-    srv_linger_sweep(&http->linger, now_ns);
+    srv_client_hang_up(socket);
 }
 
 static void answer_expired_jobs(struct srv_http *http, uint64_t now_ns)
@@ -706,16 +589,15 @@ static void on_daemon(struct srv_watch *watch, uint32_t events)
 static void refuse_surplus(struct srv_http *http)
 {
     const size_t max = (size_t)http->server->options->connections_max;
-    size_t surplus = http->server->connections > max ? http->server->connections - max : 0;
-    for (struct client *client = http->clients; client && surplus; client = client->next, surplus--) {
-        if (client->phase != PHASE_IDLE || !client->deadline_ns)
+    size_t surplus = http->clients.count > max ? http->clients.count - max : 0;
+    for (struct srv_client *socket = http->clients.first; socket && surplus; socket = socket->next, surplus--) {
+        if (socket->phase != SRV_CLIENT_IDLE || srv_client_hung_up(socket))
             continue;
         struct srv_problem problem;
         srv_refuse(&problem, SRV_NO_MEMORY, "there are more than %zu connections", max);
         problem.retry_after_s = 1;
-        write_refusal(client, NULL, &problem);
-        http->server->metrics.refused[SRV_NO_MEMORY]++;
-        hang_up(client);
+        refuse_late((struct client *)socket, &problem);
+        srv_client_hang_up(socket);
     }
 }
 
@@ -734,7 +616,7 @@ void srv_http_turn(struct srv_http *http)
     if (queued)
         answer_expired_jobs(http, now_ns);
     if (now_ns >= http->next_sweep_ns) {
-        sweep(http, now_ns);
+        srv_clients_sweep(&http->clients, now_ns);
         http->next_sweep_ns = now_ns + TICK_MS * UINT64_C(1000000);
     }
     MHD_run(http->daemon);
@@ -754,16 +636,12 @@ static struct MHD_Daemon *start_daemon(struct srv_http *http, int listen_fd)
     const unsigned connections = (unsigned)http->server->options->connections_max + SPARE_CONNECTIONS;
     /* Missing Host and the like are refused by headers.c, in words; where 1.0.x knows more, it shall say no itself. */
     const int strictness = http->shows_raw ? 0 : 1;
-    return MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, http,
-                            MHD_OPTION_EXTERNAL_LOGGER, on_message, http,
-                            MHD_OPTION_LISTEN_SOCKET, listen_fd,
-                            MHD_OPTION_CONNECTION_LIMIT, connections,
-                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)SRV_CONNECTION_BYTES,
-                            STRICTNESS, strictness,
-                            MHD_OPTION_URI_LOG_CALLBACK, on_target, http,
-                            MHD_OPTION_NOTIFY_COMPLETED, on_completed, http,
-                            MHD_OPTION_NOTIFY_CONNECTION, on_connection, http,
-                            MHD_OPTION_END);
+    return MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request,
+                            http, MHD_OPTION_EXTERNAL_LOGGER, on_message, http, MHD_OPTION_LISTEN_SOCKET, listen_fd,
+                            MHD_OPTION_CONNECTION_LIMIT, connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                            (size_t)SRV_CONNECTION_BYTES, STRICTNESS, strictness, MHD_OPTION_URI_LOG_CALLBACK,
+                            on_target, http, MHD_OPTION_NOTIFY_COMPLETED, on_completed, http,
+                            MHD_OPTION_NOTIFY_CONNECTION, on_connection, http, MHD_OPTION_END);
 }
 
 struct srv_http *srv_http_create(struct srv_server *server, struct srv_loop *loop, int listen_fd, char *error,
@@ -776,7 +654,7 @@ struct srv_http *srv_http_create(struct srv_server *server, struct srv_loop *loo
     }
     http->server = server;
     http->loop = loop;
-    http->linger.loop = loop;
+    srv_clients_init(&http->clients, loop, on_left, on_late);
     http->shows_raw = strncmp(MHD_get_version(), "0.", 2) == 0;
     http->daemon = start_daemon(http, listen_fd);
     if (!http->daemon) {
@@ -785,8 +663,8 @@ struct srv_http *srv_http_create(struct srv_server *server, struct srv_loop *loo
         return NULL;
     }
     const int epoll_fd = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
-    http->daemon_watch = (struct srv_watch){.fd = epoll_fd, .ready = on_daemon};
-    http->mailbox_watch = (struct srv_watch){.fd = server->mailbox.fd, .ready = on_mail};
+    http->daemon_watch = (struct srv_watch){ .fd = epoll_fd, .ready = on_daemon };
+    http->mailbox_watch = (struct srv_watch){ .fd = server->mailbox.fd, .ready = on_mail };
     if (!srv_loop_add(loop, &http->daemon_watch, EPOLLIN) || !srv_loop_add(loop, &http->mailbox_watch, EPOLLIN)) {
         snprintf(error, error_size, "epoll cannot watch more descriptors");
         MHD_stop_daemon(http->daemon);
@@ -798,18 +676,18 @@ struct srv_http *srv_http_create(struct srv_server *server, struct srv_loop *loo
 
 size_t srv_http_active(const struct srv_http *http)
 {
-    return http->active;
+    return http->clients.active;
 }
 
 void srv_http_refuse_receiving(struct srv_http *http)
 {
-    for (struct client *client = http->clients; client; client = client->next) {
+    for (struct srv_client *socket = http->clients.first; socket; socket = socket->next) {
         struct srv_problem problem;
-        if (client->phase != PHASE_BODY || srv_admit_state(http->server, &problem))
+        if (socket->phase != SRV_CLIENT_BODY || srv_admit_state(http->server, &problem))
             continue;
-        write_refusal(client, client->exchange, &problem);
-        client->linger = true;
-        hang_up(client);
+        refuse_late((struct client *)socket, &problem);
+        socket->linger = true;
+        srv_client_hang_up(socket);
     }
 }
 
@@ -818,10 +696,10 @@ void srv_http_cancel_all(struct srv_http *http)
     struct srv_problem problem;
     srv_refuse(&problem, SRV_DRAINING, "the server is shutting down");
     srv_queue_close(http->server->queue);
-    for (struct client *client = http->clients; client; client = client->next) {
-        if (client->phase != PHASE_WAIT)
+    for (struct srv_client *socket = http->clients.first; socket; socket = socket->next) {
+        if (socket->phase != SRV_CLIENT_WAIT)
             continue;
-        struct srv_job *const job = client->exchange->job;
+        struct srv_job *const job = ((struct client *)socket)->exchange->job;
         if (srv_queue_remove(http->server->queue, job))
             finish_refused(http, job, &problem);
         else
@@ -837,6 +715,6 @@ void srv_http_free(struct srv_http *http)
     srv_loop_remove(http->loop, &http->daemon_watch);
     srv_loop_remove(http->loop, &http->mailbox_watch);
     MHD_stop_daemon(http->daemon);
-    srv_linger_deinit(&http->linger);
+    srv_clients_deinit(&http->clients);
     free(http);
 }

@@ -1,9 +1,10 @@
-/* HTTP, through libmicrohttpd: this module alone knows it. Reads and checks requests, hands them to their routes, suspends
- * connections whose job is at work, and sends replies. One thread, one epoll loop, no waiting anywhere else.
+/* HTTP, through libmicrohttpd: this module alone knows it. Reads and checks requests, hands them to their routes,
+ * suspends connections whose job is at work, and sends replies. One thread, one epoll loop, no waiting anywhere else.
  *
  *   MHD's epoll --+
  *   mailbox ------+--> loop --> MHD_run --> on_request: headers -> admit -> body -> route --> reply
- *   left clients -+                                                                 `--> job, suspended ... resumed --> reply
+ *   left clients -+                                                                 `--> job, suspended ... resumed -->
+ * reply
  */
 #ifndef SRV_HTTP_H
 #define SRV_HTTP_H
@@ -17,8 +18,8 @@
 struct srv_http;
 
 /* listen_fd: bound, listening, not blocking; owned from here on. NULL with a sentence in error. */
-struct srv_http *srv_http_create(struct srv_server *server, struct srv_loop *loop, int listen_fd,
-                                 char *error, size_t error_size);
+struct srv_http *srv_http_create(struct srv_server *server, struct srv_loop *loop, int listen_fd, char *error,
+                                 size_t error_size);
 
 /* One turn: waits for something to happen (at most a moment), and does what there is to do. */
 void srv_http_turn(struct srv_http *http);

@@ -16,11 +16,11 @@ struct srv_job {
     struct srv_detect detect;
     uint64_t created_ns, deadline_ns; /* on heed_now_ns()'s clock */
     atomic_bool cancel;
-    void *owner;             /* the request's */
-    struct srv_reply reply;  /* made by the worker */
+    void *owner;            /* the request's */
+    struct srv_reply reply; /* made by the worker */
     struct srv_timing timing;
-    uint64_t service_ns;     /* how long a worker was busy with it; 0: it was not run */
-    bool inferred;           /* timing's decode, infer and masks are real */
+    uint64_t service_ns; /* how long a worker was busy with it; 0: it was not run */
+    bool inferred;       /* timing's decode, infer and masks are real */
 };
 
 /* Owns a job and all in it; NULL is fine. */

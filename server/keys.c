@@ -17,7 +17,7 @@ static bool add_key(struct srv_keys *keys, const char *line, size_t size)
         return false;
     keys->items = items;
     struct srv_key *const key = &items[keys->count];
-    *key = (struct srv_key){.text = calloc(1, size + 3), .size = key_size};
+    *key = (struct srv_key){ .text = calloc(1, size + 3), .size = key_size };
     if (!key->text)
         return false;
     keys->count++;
@@ -40,14 +40,14 @@ static bool add_key(struct srv_keys *keys, const char *line, size_t size)
 
 bool srv_keys_parse(struct srv_keys *keys, const char *text, char *error, size_t size)
 {
-    *keys = (struct srv_keys){0};
+    *keys = (struct srv_keys){ 0 };
     unsigned number = 1;
     for (const char *line = text; *line; number++) {
         const size_t length = strcspn(line, "\n");
         const size_t key_size = strcspn(line, " \t\r\n#");
         if (key_size && (key_size < KEY_MIN || key_size > KEY_MAX)) {
-            snprintf(error, size, "line %u: the key has %zu characters, allowed are %d to %d", number, key_size, KEY_MIN,
-                     KEY_MAX);
+            snprintf(error, size, "line %u: the key has %zu characters, allowed are %d to %d", number, key_size,
+                     KEY_MIN, KEY_MAX);
             return false;
         }
         if (key_size && !add_key(keys, line, length)) {
@@ -66,7 +66,7 @@ bool srv_keys_parse(struct srv_keys *keys, const char *text, char *error, size_t
 bool srv_keys_load(struct srv_keys *keys, const char *path, char *error, size_t size)
 {
     enum { FILE_MAX = 1 << 20 };
-    *keys = (struct srv_keys){0};
+    *keys = (struct srv_keys){ 0 };
     FILE *const file = fopen(path, "rb");
     if (!file) {
         snprintf(error, size, "%.200s: %s", path, strerror(errno));
@@ -88,7 +88,7 @@ void srv_keys_deinit(struct srv_keys *keys)
     for (size_t i = 0; i < keys->count; i++)
         free(keys->items[i].text);
     free(keys->items);
-    *keys = (struct srv_keys){0};
+    *keys = (struct srv_keys){ 0 };
 }
 
 const struct srv_key *srv_keys_find(const struct srv_keys *keys, const char *text)

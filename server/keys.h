@@ -12,9 +12,9 @@
 #include <stddef.h>
 
 struct srv_key {
-    char *text;    /* the key, NUL, then the models with a space before and after each; owned */
-    size_t size;   /* of the key */
-    bool limited;  /* only the models listed */
+    char *text;   /* the key, NUL, then the models with a space before and after each; owned */
+    size_t size;  /* of the key */
+    bool limited; /* only the models listed */
 };
 
 struct srv_keys {

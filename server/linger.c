@@ -49,7 +49,7 @@ void srv_linger_add(struct srv_linger *linger, int fd)
     struct srv_lingering *const socket = linger->count < COUNT_MAX ? calloc(1, sizeof *socket) : NULL;
     if (!socket)
         return;
-    socket->watch = (struct srv_watch){.fd = dup(fd), .ready = discard};
+    socket->watch = (struct srv_watch){ .fd = dup(fd), .ready = discard };
     if (socket->watch.fd < 0 || !srv_loop_add(linger->loop, &socket->watch, EPOLLIN)) {
         if (socket->watch.fd >= 0)
             close(socket->watch.fd);

@@ -1,6 +1,6 @@
-/* Closing a connection whose client is still sending. Closed at once, the kernel would answer the rest with a reset, and
- * the client would see that instead of our reply. So its socket is kept a while, half closed, and what still comes is
- * thrown away. One thread: the loop's. */
+/* Closing a connection whose client is still sending. Closed at once, the kernel would answer the rest with a reset,
+ * and the client would see that instead of our reply. So its socket is kept a while, half closed, and what still comes
+ * is thrown away. One thread: the loop's. */
 #ifndef SRV_LINGER_H
 #define SRV_LINGER_H
 

@@ -37,8 +37,9 @@ static uint16_t port_of(int fd)
 
 int srv_listen(const char *address, uint16_t port, uint16_t *bound_port, char *error, size_t error_size)
 {
-    const struct addrinfo hints = {
-        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    const struct addrinfo hints = { .ai_family = AF_UNSPEC,
+                                    .ai_socktype = SOCK_STREAM,
+                                    .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
     char service[8];
     snprintf(service, sizeof service, "%u", port);
     struct addrinfo *found;

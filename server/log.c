@@ -10,7 +10,7 @@
 static enum srv_log_format log_format = SRV_LOG_TEXT;
 static enum srv_log_level log_level = SRV_LOG_INFO;
 
-static const char *const level_names[] = {"error", "warn", "info", "debug"};
+static const char *const level_names[] = { "error", "warn", "info", "debug" };
 
 void srv_log_setup(enum srv_log_format format, enum srv_log_level level)
 {
@@ -64,7 +64,7 @@ void srv_log_fields(enum srv_log_level level, const char *event, const struct sr
     if (!srv_log_wanted(level))
         return;
     const int json = log_format == SRV_LOG_JSON;
-    struct srv_text line = {0};
+    struct srv_text line = { 0 };
     srv_text_string(&line, json ? "{\"time\":\"" : "");
     print_time(&line);
     srv_text_print(&line, json ? "\",\"level\":\"%s\",\"event\":\"%s\"" : " %-5s %s", level_names[level], event);

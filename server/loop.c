@@ -19,7 +19,7 @@ void srv_loop_deinit(struct srv_loop *loop)
 
 bool srv_loop_add(struct srv_loop *loop, struct srv_watch *watch, uint32_t events)
 {
-    struct epoll_event event = {.events = events, .data.ptr = watch};
+    struct epoll_event event = { .events = events, .data.ptr = watch };
     return epoll_ctl(loop->fd, EPOLL_CTL_ADD, watch->fd, &event) == 0;
 }
 

@@ -6,7 +6,7 @@
 
 bool srv_mailbox_init(struct srv_mailbox *mailbox)
 {
-    *mailbox = (struct srv_mailbox){.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+    *mailbox = (struct srv_mailbox){ .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
     pthread_mutex_init(&mailbox->lock, NULL);
     return mailbox->fd >= 0;
 }
@@ -29,7 +29,7 @@ void srv_mailbox_put(struct srv_mailbox *mailbox, struct srv_job *job)
     mailbox->tail = job;
     pthread_mutex_unlock(&mailbox->lock);
     /* Fails only when the counter is full: then the descriptor is readable already. */
-    const ssize_t written = write(mailbox->fd, &(uint64_t){1}, sizeof(uint64_t));
+    const ssize_t written = write(mailbox->fd, &(uint64_t){ 1 }, sizeof(uint64_t));
     (void)written;
 }
 

@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static const double limits_s[SRV_BUCKETS] = {0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
-                                             0.1,    0.25,   0.5,   1,      2.5,   5,    10,    30};
+static const double limits_s[SRV_BUCKETS] = { 0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
+                                              0.1,    0.25,   0.5,   1,      2.5,   5,    10,    30 };
 
-static const char *const outcome_names[SRV_OUTCOME_COUNT] = {"done", "failed", "cancelled", "expired"};
+static const char *const outcome_names[SRV_OUTCOME_COUNT] = { "done", "failed", "cancelled", "expired" };
 
 void srv_metrics_time(struct srv_metrics *metrics, enum srv_phase phase, uint64_t ns)
 {

@@ -6,18 +6,20 @@
 #include "job.h"
 #include "text.h"
 
+/* clang-format off */
 #define SRV_PHASE_LIST(X)                                                        \
     X(QUEUE, "queue", "time a job waited for a worker")                         \
     X(DECODE, "decode", "time to decode the photos of a job")                   \
     X(INFER, "infer", "time of the forward passes of a job")                    \
     X(MASKS, "masks", "time to turn mask logits into run lengths")              \
     X(TOTAL, "total", "time from the end of the body to the finished reply")
+/* clang-format on */
 
 enum srv_phase {
 #define X(name, label, help) SRV_PHASE_##name,
     SRV_PHASE_LIST(X)
 #undef X
-    SRV_PHASE_COUNT
+        SRV_PHASE_COUNT
 };
 
 /* Upper limits of the buckets in seconds; one more bucket has none. */
@@ -28,7 +30,13 @@ struct srv_histogram {
     uint64_t sum_ns;
 };
 
-enum srv_outcome { SRV_OUTCOME_DONE, SRV_OUTCOME_FAILED, SRV_OUTCOME_CANCELLED, SRV_OUTCOME_EXPIRED, SRV_OUTCOME_COUNT };
+enum srv_outcome {
+    SRV_OUTCOME_DONE,
+    SRV_OUTCOME_FAILED,
+    SRV_OUTCOME_CANCELLED,
+    SRV_OUTCOME_EXPIRED,
+    SRV_OUTCOME_COUNT
+};
 
 #define SRV_METRICS_ROUTES 16
 #define SRV_METRICS_STATUSES 600

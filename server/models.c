@@ -12,10 +12,10 @@
  * photo of a shape between that needs still more is refused by the engine, not served by growing. */
 static size_t largest_context(const struct heed_model *model, uint64_t pixels_max, unsigned lanes)
 {
-    static const double ratios[] = {1, 1.1, 1.2, 1.25, 1.3333, 1.4, 1.5, 1.6, 1.6667, 1.7778, 2, 2.5, 3, 4, 8, 16};
+    static const double ratios[] = { 1, 1.1, 1.2, 1.25, 1.3333, 1.4, 1.5, 1.6, 1.6667, 1.7778, 2, 2.5, 3, 4, 8, 16 };
     size_t largest = 0;
     for (size_t i = 0; i < sizeof ratios / sizeof *ratios; i++) {
-        double lengths[2] = {sqrt((double)pixels_max * ratios[i]), sqrt((double)pixels_max / ratios[i])};
+        double lengths[2] = { sqrt((double)pixels_max * ratios[i]), sqrt((double)pixels_max / ratios[i]) };
         for (int k = 0; k < 2; k++)
             lengths[k] = lengths[k] < 1 ? 1 : lengths[k] > 65535 ? 65535 : ceil(lengths[k]);
         const uint32_t a = (uint32_t)lengths[0], b = (uint32_t)lengths[1];
@@ -33,7 +33,7 @@ static enum heed_status load_one(const char *path, const struct heed_model_optio
 }
 
 __attribute__((format(printf, 3, 4))) static enum heed_status fail(struct heed_error *error, enum heed_status status,
-                                                                    const char *format, ...)
+                                                                   const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -46,8 +46,8 @@ __attribute__((format(printf, 3, 4))) static enum heed_status fail(struct heed_e
 enum heed_status srv_models_load(struct srv_models *models, const struct srv_options *options, unsigned lanes,
                                  struct heed_error *error)
 {
-    const struct heed_model_options how = {.cpu = srv_options_cpu_mask(options)};
-    *models = (struct srv_models){0};
+    const struct heed_model_options how = { .cpu = srv_options_cpu_mask(options) };
+    *models = (struct srv_models){ 0 };
     models->items = calloc(options->models.count + 1, sizeof *models->items);
     if (!models->items)
         return fail(error, HEED_NO_MEMORY, "there is no memory for the list of models");
@@ -82,7 +82,7 @@ void srv_models_deinit(struct srv_models *models)
     for (size_t i = 0; i < models->count; i++)
         heed_model_free(models->items[i].model);
     free(models->items);
-    *models = (struct srv_models){0};
+    *models = (struct srv_models){ 0 };
 }
 
 const struct srv_model *srv_models_find(const struct srv_models *models, const char *name, size_t size)

@@ -64,7 +64,7 @@ static const uint8_t *find_delimiter(const struct srv_multipart *multipart, cons
 bool srv_multipart_start(struct srv_multipart *multipart, const char *content_type, const uint8_t *body, size_t size,
                          struct srv_problem *problem)
 {
-    *multipart = (struct srv_multipart){.position = body, .end = body + size};
+    *multipart = (struct srv_multipart){ .position = body, .end = body + size };
     multipart->boundary = parameter(content_type, strlen(content_type), "boundary", &multipart->boundary_size);
     if (!multipart->boundary || multipart->boundary_size == 0 || multipart->boundary_size > BOUNDARY_MAX)
         return srv_refuse(problem, SRV_MALFORMED, "multipart/form-data needs a boundary of 1 to %d characters",
@@ -112,7 +112,7 @@ bool srv_multipart_next(struct srv_multipart *multipart, struct srv_part *part, 
     if (!blank)
         return srv_refuse(problem, SRV_MALFORMED, "a multipart field has no end of headers within %d bytes",
                           PART_HEADER_MAX);
-    *part = (struct srv_part){.value = blank + 4};
+    *part = (struct srv_part){ .value = blank + 4 };
     part->name = part_name((const char *)p, (size_t)(blank - p), &part->name_size);
     if (!part->name)
         return srv_refuse(problem, SRV_MALFORMED, "a multipart field has no name");
@@ -125,4 +125,3 @@ bool srv_multipart_next(struct srv_multipart *multipart, struct srv_part *part, 
     *found = true;
     return true;
 }
-

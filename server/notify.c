@@ -11,7 +11,7 @@
 void srv_notify(const char *state)
 {
     const char *const path = getenv("NOTIFY_SOCKET");
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
     const size_t length = path ? strlen(path) : 0;
     if (length < 2 || length >= sizeof address.sun_path || (path[0] != '/' && path[0] != '@'))
         return;
@@ -23,8 +23,7 @@ void srv_notify(const char *state)
         return;
     const socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
     /* Nobody listening is no reason to stop serving. */
-    const ssize_t sent =
-        sendto(fd, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *)&address, size);
+    const ssize_t sent = sendto(fd, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *)&address, size);
     (void)sent;
     close(fd);
 }

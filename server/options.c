@@ -20,19 +20,28 @@ struct row {
 };
 
 #define ROW_INTEGER(id, value, low, high, text)                                                                        \
-    {.name = #id, .kind = INTEGER, .offset = offsetof(struct srv_options, id), .default_text = #value, .min = low,     \
-     .max = high, .help = text},
+    { .name = #id,                                                                                                     \
+      .kind = INTEGER,                                                                                                 \
+      .offset = offsetof(struct srv_options, id),                                                                      \
+      .default_text = #value,                                                                                          \
+      .min = low,                                                                                                      \
+      .max = high,                                                                                                     \
+      .help = text },
 #define ROW_TEXT(id, value, text)                                                                                      \
-    {.name = #id, .kind = TEXT, .offset = offsetof(struct srv_options, id), .default_text = value, .help = text},
+    { .name = #id, .kind = TEXT, .offset = offsetof(struct srv_options, id), .default_text = value, .help = text },
 #define ROW_CHOICE(id, value, all, text)                                                                               \
-    {.name = #id, .kind = CHOICE, .offset = offsetof(struct srv_options, id), .default_text = value, .choices = all,   \
-     .help = text},
+    { .name = #id,                                                                                                     \
+      .kind = CHOICE,                                                                                                  \
+      .offset = offsetof(struct srv_options, id),                                                                      \
+      .default_text = value,                                                                                           \
+      .choices = all,                                                                                                  \
+      .help = text },
 #define ROW_PATHS(id, text)                                                                                            \
-    {.name = #id, .kind = PATHS, .offset = offsetof(struct srv_options, id), .default_text = "", .help = text},
-static const struct row table[] = {SRV_OPTION_LIST(ROW_INTEGER, ROW_TEXT, ROW_CHOICE, ROW_PATHS)};
+    { .name = #id, .kind = PATHS, .offset = offsetof(struct srv_options, id), .default_text = "", .help = text },
+static const struct row table[] = { SRV_OPTION_LIST(ROW_INTEGER, ROW_TEXT, ROW_CHOICE, ROW_PATHS) };
 static const size_t table_size = sizeof table / sizeof *table;
 
-static const char *const config_paths[] = {"config/heed.json", "/etc/heed/heed.json"};
+static const char *const config_paths[] = { "config/heed.json", "/etc/heed/heed.json" };
 
 __attribute__((format(printf, 2, 3))) static bool fail(struct srv_options_error *error, const char *format, ...)
 {
@@ -87,7 +96,7 @@ static void list_clear(struct srv_list *list)
     for (size_t i = 0; i < list->count; i++)
         free(list->items[i]);
     free(list->items);
-    *list = (struct srv_list){0};
+    *list = (struct srv_list){ 0 };
 }
 
 /* Adds folder/path, or path where it is absolute or there is no folder. */
@@ -175,7 +184,7 @@ static bool set(struct srv_options *options, const struct row *row, const char *
 bool srv_options_init(struct srv_options *options)
 {
     struct srv_options_error error;
-    *options = (struct srv_options){0};
+    *options = (struct srv_options){ 0 };
     for (size_t i = 0; i < table_size; i++)
         if (!set(options, &table[i], table[i].default_text, NULL, spell_member, &error))
             return false;
@@ -190,7 +199,7 @@ void srv_options_deinit(struct srv_options *options)
         else if (table[i].kind == PATHS)
             list_clear(field(options, &table[i]));
     }
-    *options = (struct srv_options){0};
+    *options = (struct srv_options){ 0 };
 }
 
 static bool set_array(struct srv_options *options, const struct row *row, const json_t *array, const char *folder,
@@ -238,9 +247,12 @@ bool srv_options_parse_file(struct srv_options *options, const char *json, size_
     bool ok = json_is_object(root) || fail(error, "the file must hold one JSON object");
     const char *name;
     json_t *value;
-    if (ok)
+    if (ok) {
         json_object_foreach(root, name, value)
+        {
             ok = ok && set_member(options, name, value, folder, error);
+        }
+    }
     json_decref(root);
     return ok;
 }
@@ -376,7 +388,7 @@ void srv_options_help(FILE *file)
     fprintf(file, "  %-26s %s\n", "--config PATH", "configuration file [config/heed.json, else /etc/heed/heed.json]");
     for (size_t i = 0; i < table_size; i++) {
         const struct row *const row = &table[i];
-        static const char *const placeholders[] = {"N", "TEXT", "NAME", "PATH,..."};
+        static const char *const placeholders[] = { "N", "TEXT", "NAME", "PATH,..." };
         char flag[64], left[96];
         spell_flag(flag, sizeof flag, row->name);
         snprintf(left, sizeof left, "%s %s", flag, placeholders[row->kind]);
@@ -395,7 +407,10 @@ void srv_options_help(FILE *file)
 unsigned srv_options_cpu_mask(const struct srv_options *options)
 {
     static const unsigned masks[] = {
-        HEED_CPU_ANY, HEED_CPU_REF, HEED_CPU_BLAS, HEED_CPU_BLAS | HEED_CPU_AVX2,
+        HEED_CPU_ANY,
+        HEED_CPU_REF,
+        HEED_CPU_BLAS,
+        HEED_CPU_BLAS | HEED_CPU_AVX2,
         HEED_CPU_BLAS | HEED_CPU_AVX2 | HEED_CPU_AVX512,
     };
     return masks[options->cpu];

@@ -13,7 +13,7 @@ struct line {
 };
 
 struct srv_queue {
-    pthread_mutex_t lock; /* guards lines, and the writing of the atomics */
+    pthread_mutex_t lock;      /* guards lines, and the writing of the atomics */
     struct line lines[LEVELS]; /* [0] first: priority 1, 0, -1 */
     atomic_size_t count;
     atomic_bool closed;

@@ -5,8 +5,8 @@
  *            +-- full: false, and the client gets 429 at once
  *
  * Neither side ever waits here: memory stays bounded and the client can go elsewhere; a worker that finds nothing lends
- * itself to the crew (workers.h) and is woken from there. After close, pushing fails and popping hands out what is left.
- * Threads: any; one lock guards every field, and the count is also readable without it. */
+ * itself to the crew (workers.h) and is woken from there. After close, pushing fails and popping hands out what is
+ * left. Threads: any; one lock guards every field, and the count is also readable without it. */
 #ifndef SRV_QUEUE_H
 #define SRV_QUEUE_H
 

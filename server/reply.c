@@ -8,7 +8,7 @@
 
 bool srv_refuse(struct srv_problem *problem, enum srv_refusal reason, const char *format, ...)
 {
-    *problem = (struct srv_problem){.reason = reason};
+    *problem = (struct srv_problem){ .reason = reason };
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(problem->text, sizeof problem->text, format, arguments);
@@ -19,7 +19,7 @@ bool srv_refuse(struct srv_problem *problem, enum srv_refusal reason, const char
 void srv_reply_problem(struct srv_reply *reply, const struct srv_problem *problem)
 {
     const unsigned status = srv_refusal_http(problem->reason);
-    struct srv_text text = {0};
+    struct srv_text text = { 0 };
     srv_text_print(&text, "{\"type\":\"urn:heed:problem:%s\",\"title\":\"%s\",\"status\":%u,\"detail\":",
                    srv_refusal_label(problem->reason), srv_refusal_title(problem->reason), status);
     srv_text_json_string(&text, problem->text);
@@ -38,7 +38,7 @@ void srv_reply_problem(struct srv_reply *reply, const struct srv_problem *proble
 
 void srv_reply_text(struct srv_reply *reply, unsigned status, const char *content_type, struct srv_text *text)
 {
-    *reply = (struct srv_reply){.status = status, .content_type = content_type};
+    *reply = (struct srv_reply){ .status = status, .content_type = content_type };
     reply->body = srv_text_take(text, &reply->size);
     if (!reply->body) {
         struct srv_problem problem;
@@ -51,5 +51,5 @@ void srv_reply_text(struct srv_reply *reply, unsigned status, const char *conten
 void srv_reply_deinit(struct srv_reply *reply)
 {
     free(reply->body);
-    *reply = (struct srv_reply){0};
+    *reply = (struct srv_reply){ 0 };
 }

@@ -1,4 +1,5 @@
-/* Written by hand instead of through a JSON tree: replies hold thousands of numbers, and their order and form are fixed. */
+/* Written by hand instead of through a JSON tree: replies hold thousands of numbers, and their order and form are
+ * fixed. */
 #include "reply_json.h"
 
 #include <stdio.h>
@@ -106,8 +107,11 @@ static void print_timing(struct srv_text *text, const struct srv_timing *timing)
     const struct {
         const char *name;
         uint64_t ns;
-    } parts[] = {{"queue", timing->queue_ns}, {"decode", timing->decode_ns}, {"infer", timing->infer_ns},
-                 {"masks", timing->masks_ns}, {"total", timing->total_ns}};
+    } parts[] = { { "queue", timing->queue_ns },
+                  { "decode", timing->decode_ns },
+                  { "infer", timing->infer_ns },
+                  { "masks", timing->masks_ns },
+                  { "total", timing->total_ns } };
     srv_text_string(text, ",\"timing_ms\":");
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         srv_text_print(text, "%s\"%s\":", i ? "," : "{", parts[i].name);
@@ -160,9 +164,8 @@ enum heed_status srv_coco_result(struct srv_text *text, const char *image_id, bo
         print_box(text, detection->box);
         srv_text_string(text, ",\"score\":");
         srv_text_number(text, (double)detection->score, 4);
-        const enum heed_status status = masks == SRV_MASKS_NONE
-                                            ? HEED_OK
-                                            : print_segmentation(text, &detection->mask, masks, error);
+        const enum heed_status status =
+            masks == SRV_MASKS_NONE ? HEED_OK : print_segmentation(text, &detection->mask, masks, error);
         if (status != HEED_OK)
             return status;
         srv_text_string(text, "}");

@@ -14,7 +14,19 @@ void srv_pairs_add(struct srv_pairs *pairs, const char *name, size_t name_size, 
         return;
     }
     pairs->items[pairs->count++] =
-        (struct srv_pair){.name = name, .name_size = name_size, .value = value, .value_size = value_size};
+        (struct srv_pair){ .name = name, .name_size = name_size, .value = value, .value_size = value_size };
+}
+
+char *srv_request_path(char *target)
+{
+    char *path = target;
+    if (target[0] != '/' && strncasecmp(target, "http://", 7) == 0) {
+        path = strchr(target + 7, '/');
+        if (!path)
+            return memcpy(target, "/", 2);
+    }
+    path[strcspn(path, "?")] = '\0';
+    return path;
 }
 
 bool srv_request_id_ok(const char *id)
@@ -52,7 +64,7 @@ static double quality(const char *element, size_t size)
         while (k < size && (element[k] == ' ' || element[k] == '\t'))
             k++;
         if (k + 1 < size && (element[k] == 'q' || element[k] == 'Q') && element[k + 1] == '=') {
-            char number[8] = {0};
+            char number[8] = { 0 };
             memcpy(number, element + k + 2, size - k - 2 < 7 ? size - k - 2 : 7);
             const double q = strtod(number, NULL);
             return q >= 0 && q <= 1 ? q : 0;
@@ -66,7 +78,9 @@ enum srv_accept srv_accept(const char *accept)
     static const struct {
         const char *type;
         enum srv_accept means;
-    } types[] = {{"application/json", SRV_ACCEPT_JSON}, {"image/jpeg", SRV_ACCEPT_JPEG}, {"image/png", SRV_ACCEPT_PNG}};
+    } types[] = { { "application/json", SRV_ACCEPT_JSON },
+                  { "image/jpeg", SRV_ACCEPT_JPEG },
+                  { "image/png", SRV_ACCEPT_PNG } };
     enum srv_accept best = SRV_ACCEPT_JSON;
     double best_q = 0;
     for (const char *p = accept ? accept : ""; *p;) {

@@ -35,6 +35,10 @@ struct srv_request {
 
 void srv_pairs_add(struct srv_pairs *pairs, const char *name, size_t name_size, const char *value, size_t value_size);
 
+/* The path in a request target: the part before the query; of "http://host/path" the part behind the host. Cuts the
+ * target in place. */
+char *srv_request_path(char *target);
+
 /* True for 1 to SRV_ID_MAX letters, digits and -_.:+/= */
 bool srv_request_id_ok(const char *id);
 void srv_request_id_make(char id[SRV_ID_MAX + 1]);

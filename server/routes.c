@@ -12,7 +12,7 @@ static void refuse(struct srv_reply *reply, const struct srv_problem *problem)
 
 static void reply_string(struct srv_reply *reply, const char *content_type, const char *string)
 {
-    struct srv_text text = {0};
+    struct srv_text text = { 0 };
     srv_text_string(&text, string);
     srv_reply_text(reply, 200, content_type, &text);
 }
@@ -65,7 +65,7 @@ static void handle_metrics(struct srv_server *server, struct srv_request *reques
     };
     size_t count;
     const char *const *const names = srv_route_names(&count);
-    struct srv_text text = {0};
+    struct srv_text text = { 0 };
     srv_metrics_print(&server->metrics, &gauges, names, count, &text);
     srv_reply_text(reply, 200, "text/plain; version=0.0.4; charset=utf-8", &text);
 }
@@ -85,7 +85,7 @@ static void handle_models(struct srv_server *server, struct srv_request *request
     (void)request, (void)job;
     if (!models_are_loaded(server, reply))
         return;
-    struct srv_text text = {0};
+    struct srv_text text = { 0 };
     srv_models_list_json(&server->models, &text);
     srv_reply_text(reply, 200, "application/json", &text);
 }
@@ -104,7 +104,7 @@ static void handle_model(struct srv_server *server, struct srv_request *request,
         refuse(reply, &problem);
         return;
     }
-    struct srv_text text = {0};
+    struct srv_text text = { 0 };
     srv_model_json(&server->models, model, server->options, server->worker_count, &text);
     srv_reply_text(reply, 200, "application/json", &text);
 }
@@ -154,13 +154,13 @@ static void handle_detect(struct srv_server *server, struct srv_request *request
 /* What only asks; what works is told by its method. */
 #define GET .method = "GET", .allow = "GET, HEAD"
 static const struct srv_route routes[] = {
-    {"/v1/detect", .method = "POST", .allow = "POST", .handle = handle_detect, .takes_body = true, .needs_key = true},
-    {"/v1/models", GET, .handle = handle_models, .needs_key = true},
-    {"/v1/models/{name}", GET, .handle = handle_model, .needs_key = true},
-    {"/health/live", GET, .handle = handle_live, .quiet = true},
-    {"/health/ready", GET, .handle = handle_ready, .quiet = true},
-    {"/metrics", GET, .handle = handle_metrics, .quiet = true},
-    {"/", GET, .handle = handle_root},
+    { "/v1/detect", .method = "POST", .allow = "POST", .handle = handle_detect, .takes_body = true, .needs_key = true },
+    { "/v1/models", GET, .handle = handle_models, .needs_key = true },
+    { "/v1/models/{name}", GET, .handle = handle_model, .needs_key = true },
+    { "/health/live", GET, .handle = handle_live, .quiet = true },
+    { "/health/ready", GET, .handle = handle_ready, .quiet = true },
+    { "/metrics", GET, .handle = handle_metrics, .quiet = true },
+    { "/", GET, .handle = handle_root },
 };
 #undef GET
 enum { ROUTES = sizeof routes / sizeof *routes };
@@ -201,7 +201,7 @@ size_t srv_route_index(const struct srv_route *route)
 
 const char *const *srv_route_names(size_t *count)
 {
-    static const char *names[ROUTES + 1] = {"other"};
+    static const char *names[ROUTES + 1] = { "other" };
     for (size_t i = 0; i < ROUTES; i++)
         names[i + 1] = routes[i].pattern;
     *count = ROUTES + 1;

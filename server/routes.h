@@ -1,5 +1,5 @@
-/* The routes: one table says which paths there are, what may be done with them and who does it. A handler turns a request
- * into a reply, or into a job whose reply comes later; it never sees a socket. The HTTP loop's thread only. */
+/* The routes: one table says which paths there are, what may be done with them and who does it. A handler turns a
+ * request into a reply, or into a job whose reply comes later; it never sees a socket. The HTTP loop's thread only. */
 #ifndef SRV_ROUTES_H
 #define SRV_ROUTES_H
 
@@ -8,8 +8,8 @@
 
 struct srv_route;
 
-/* Fills the reply, or leaves it empty and gives a job that was pushed: then http keeps the request until the job is done.
- * The job's owner is request->owner. */
+/* Fills the reply, or leaves it empty and gives a job that was pushed: then http keeps the request until the job is
+ * done. The job's owner is request->owner. */
 typedef void srv_handle_fn(struct srv_server *server, struct srv_request *request, struct srv_reply *reply,
                            struct srv_job **job);
 

@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 enum {
-    PROCESS_BYTES = 32 << 20,      /* code, threads' stacks in use, what is small */
+    PROCESS_BYTES = 32 << 20, /* code, threads' stacks in use, what is small */
     FLIGHT_BYTES_DEFAULT = 512 << 20,
     FLIGHT_BYTES_MIN = 16 << 20,
     LAST_WORDS_MS = 2000 /* for what is cancelled at the very end to be told so */
@@ -50,8 +50,8 @@ static bool plan_budget(struct srv_server *server)
     const size_t contexts = server->worker_count * server->models.context_bytes;
     const size_t connections = (size_t)options->connections_max * SRV_CONNECTION_BYTES;
     server->budget.fixed = PROCESS_BYTES + server->models.weights_bytes + contexts + connections;
-    const size_t limit = options->memory_mb ? (size_t)options->memory_mb << 20
-                                            : server->budget.fixed + FLIGHT_BYTES_DEFAULT;
+    const size_t limit =
+        options->memory_mb ? (size_t)options->memory_mb << 20 : server->budget.fixed + FLIGHT_BYTES_DEFAULT;
     srv_log(SRV_LOG_INFO, "memory", SRV_N("weights_mib", server->models.weights_bytes >> 20),
             SRV_N("contexts_mib", contexts >> 20), SRV_N("connections_mib", connections >> 20),
             SRV_N("process_mib", PROCESS_BYTES >> 20), SRV_N("fixed_mib", server->budget.fixed >> 20),
@@ -74,7 +74,7 @@ static void put_in_mailbox(void *arg, struct srv_job *job)
 
 static bool load(struct srv_server *server)
 {
-    struct heed_error error = {0};
+    struct heed_error error = { 0 };
     if (srv_models_load(&server->models, server->options, server->worker_count, &error) != HEED_OK)
         goto fail;
     if (!plan_budget(server))
@@ -203,7 +203,7 @@ static bool take_signals(struct serve *serve)
     pthread_sigmask(SIG_BLOCK, &set, NULL); /* before there is any thread: all inherit it */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
-    serve->signals = (struct srv_watch){.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), .ready = on_signal};
+    serve->signals = (struct srv_watch){ .fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), .ready = on_signal };
     return serve->signals.fd >= 0 && srv_loop_add(&serve->loop, &serve->signals, EPOLLIN);
 }
 

@@ -1,5 +1,5 @@
-/* What the parts of a running server share. Belongs to the HTTP loop's thread; the starting thread fills models, keys and
- * workers before it publishes `loaded`, and nobody looks at them earlier. */
+/* What the parts of a running server share. Belongs to the HTTP loop's thread; the starting thread fills models, keys
+ * and workers before it publishes `loaded`, and nobody looks at them earlier. */
 #ifndef SRV_SERVER_H
 #define SRV_SERVER_H
 

@@ -5,6 +5,7 @@
 
 #include "heed.h"
 
+/* clang-format off */
 #define SRV_REFUSAL_LIST(X)                                                          \
     X(MALFORMED,         400, "malformed",         "Malformed request")              \
     X(BAD_OPTION,        400, "bad_option",        "Bad option")                     \
@@ -27,12 +28,13 @@
     X(NO_MEMORY,         503, "no_memory",         "The memory budget is in use")    \
     X(DEADLINE,          504, "deadline",          "The deadline has passed")        \
     X(CLIENT_LEFT,       499, "client_left",       "The client left")
+/* clang-format on */
 
 enum srv_refusal {
 #define X(name, http, label, title) SRV_##name,
     SRV_REFUSAL_LIST(X)
 #undef X
-    SRV_REFUSAL_COUNT
+        SRV_REFUSAL_COUNT
 };
 
 unsigned srv_refusal_http(enum srv_refusal refusal);

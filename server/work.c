@@ -87,7 +87,7 @@ static bool work_on_photo(struct work *work, size_t index)
     if (!srv_photo_bytes(&detect->photos[index], &bytes, &size, &owned, &work->problem))
         return false;
     const struct heed_detect_options how = {
-        .limits = {.pixels_max = work->options->pixels_max, .scans_max = (uint32_t)work->options->scans_max},
+        .limits = { .pixels_max = work->options->pixels_max, .scans_max = (uint32_t)work->options->scans_max },
         .score_min = (float)detect->score,
         .detections_max = detect->max,
         .classes = detect->classes,
@@ -101,7 +101,7 @@ static bool work_on_photo(struct work *work, size_t index)
     if (status == HEED_OK) {
         add_times(&job->timing, &result);
         job->timing.total_ns = heed_now_ns() - job->created_ns;
-        struct srv_timing timing = {.queue_ns = job->timing.queue_ns, .total_ns = job->timing.total_ns};
+        struct srv_timing timing = { .queue_ns = job->timing.queue_ns, .total_ns = job->timing.total_ns };
         add_times(&timing, &result);
         status = detect->output == SRV_ACCEPT_JSON ? print_result(work, index, &result, &timing, &error)
                                                    : draw(work, &result, &error);
@@ -155,7 +155,7 @@ void srv_work(struct srv_job *job, struct heed_context *context, const struct sr
         return;
     }
     job->timing.queue_ns = began_ns - job->created_ns;
-    struct work work = {.job = job, .context = context, .options = options};
+    struct work work = { .job = job, .context = context, .options = options };
     if (work_on_photos(&work)) {
         job->inferred = true;
         srv_server_timing(job->reply.server_timing, sizeof job->reply.server_timing, &job->timing);
@@ -174,13 +174,13 @@ enum heed_status srv_work_self_test(const struct srv_model *model, struct heed_c
     uint8_t pixels[SIDE * SIDE * 3];
     for (size_t i = 0; i < sizeof pixels; i++)
         pixels[i] = (uint8_t)(i / 3 % SIDE * 4 + i / (SIDE * 3));
-    const struct heed_image image = {.rgb = pixels, .width = SIDE, .height = SIDE};
+    const struct heed_image image = { .rgb = pixels, .width = SIDE, .height = SIDE };
     uint8_t *jpeg;
     size_t size;
     enum heed_status status = heed_image_encode_jpeg(&image, 90, &jpeg, &size, error);
     if (status != HEED_OK)
         return status;
-    const struct heed_detect_options how = {.score_min = 0, .detections_max = 1, .masks = true};
+    const struct heed_detect_options how = { .score_min = 0, .detections_max = 1, .masks = true };
     struct heed_result result;
     status = heed_detect(context, model->model, jpeg, size, &how, &result, error);
     if (status == HEED_OK)

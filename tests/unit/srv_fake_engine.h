@@ -1,5 +1,5 @@
-/* An engine for tests of the server: models without weights, photos that are probed and decoded to nothing, answers that
- * follow from the options, and time that passes as told. Included by the one file of a test program that needs it;
+/* An engine for tests of the server: models without weights, photos that are probed and decoded to nothing, answers
+ * that follow from the options, and time that passes as told. Included by the one file of a test program that needs it;
  * everything else (probing, encoding, run lengths, the crew) is the real engine's. */
 #ifndef SRV_FAKE_ENGINE_H
 #define SRV_FAKE_ENGINE_H
@@ -19,8 +19,8 @@ struct heed_context {
     struct heed_image image;
 };
 
-static const struct heed_label fake_labels[] = {{"person", 1}, {NULL, 0}, {"cat", 17}, {"dog", 18}};
-static unsigned fake_detect_ms;            /* how long a photo takes */
+static const struct heed_label fake_labels[] = { { "person", 1 }, { NULL, 0 }, { "cat", 17 }, { "dog", 18 } };
+static unsigned fake_detect_ms;             /* how long a photo takes */
 static enum heed_status fake_detect_status; /* what comes of it */
 
 static enum heed_status fake_model(const char *name, struct heed_model **model)
@@ -99,7 +99,7 @@ struct heed_image heed_context_image(struct heed_context *context)
 static enum heed_status fake_wait(const struct heed_detect_options *options, struct heed_error *error)
 {
     for (unsigned i = 0; i < fake_detect_ms; i++) {
-        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
         const bool cancelled = options->cancel && *options->cancel;
         if (cancelled || (options->deadline_ns && heed_now_ns() > options->deadline_ns)) {
             error->status = cancelled ? HEED_CANCELLED : HEED_DEADLINE;
@@ -127,16 +127,19 @@ enum heed_status heed_detect(struct heed_context *context, const struct heed_mod
     if (status != HEED_OK)
         return status;
     free(context->image.rgb);
-    context->image = (struct heed_image){
-        .rgb = calloc((size_t)info.width * info.height, 3), .width = info.width, .height = info.height};
-    *result = (struct heed_result){.width = info.width, .height = info.height, .decode_ns = 1000000, .infer_ns = 2000000,
-                                   .masks_ns = 3000000};
+    context->image = (struct heed_image){ .rgb = calloc((size_t)info.width * info.height, 3),
+                                          .width = info.width,
+                                          .height = info.height };
+    *result = (struct heed_result){
+        .width = info.width, .height = info.height, .decode_ns = 1000000, .infer_ns = 2000000, .masks_ns = 3000000
+    };
     if (options->score_min > 0.875f || (options->classes && !options->classes[2]))
         return HEED_OK;
     result->detection_count = 1;
     result->detections = calloc(1, sizeof *result->detections);
-    result->detections[0] = (struct heed_detection){.class_index = 2, .category_id = 17, .score = 0.875f,
-                                                    .box = {0, 0, (float)info.width / 2, (float)info.height}};
+    result->detections[0] = (struct heed_detection){
+        .class_index = 2, .category_id = 17, .score = 0.875f, .box = { 0, 0, (float)info.width / 2, (float)info.height }
+    };
     if (options->masks) {
         const uint32_t half = info.width / 2 * info.height, all = info.width * info.height;
         uint32_t *const runs = malloc(3 * sizeof *runs);
@@ -146,8 +149,8 @@ enum heed_status heed_detect(struct heed_context *context, const struct heed_mod
         const size_t count = half == 0 ? 1 : 3;
         if (half == 0)
             runs[0] = all;
-        result->detections[0].mask = (struct heed_rle){.height = info.height, .width = info.width, .runs = runs,
-                                                       .run_count = count};
+        result->detections[0].mask =
+            (struct heed_rle){ .height = info.height, .width = info.width, .runs = runs, .run_count = count };
     }
     return HEED_OK;
 }
@@ -157,7 +160,7 @@ void heed_result_deinit(struct heed_result *result)
     for (size_t i = 0; i < result->detection_count; i++)
         free(result->detections[i].mask.runs);
     free(result->detections);
-    *result = (struct heed_result){0};
+    *result = (struct heed_result){ 0 };
 }
 
 enum heed_status heed_draw(struct heed_image *image, const struct heed_result *result, const struct heed_model *model,

@@ -13,7 +13,7 @@ static bool check(const char *method, const char *target, const char *version, c
                   struct srv_framing *framing, struct srv_problem *problem)
 {
     static struct srv_headers headers;
-    headers = (struct srv_headers){0};
+    headers = (struct srv_headers){ 0 };
     for (; *lines; lines++) {
         const char *const colon = strchr(*lines, ':');
         assert_non_null(colon);
@@ -23,12 +23,12 @@ static bool check(const char *method, const char *target, const char *version, c
     return srv_headers_check(method, target, version, &headers, framing, problem);
 }
 
-#define LINES(...) ((const char *const[]){__VA_ARGS__, NULL})
+#define LINES(...) ((const char *const[]){ __VA_ARGS__, NULL })
 
 static void refused(const char *const *lines, const char *named)
 {
     struct srv_framing framing;
-    struct srv_problem problem = {0};
+    struct srv_problem problem = { 0 };
     assert_false(check("POST", "/v1/detect", "HTTP/1.1", lines, &framing, &problem));
     assert_int_equal(problem.reason, SRV_MALFORMED);
     assert_non_null(strstr(problem.text, named));
@@ -39,7 +39,8 @@ static void plain_requests_pass(void **state)
     (void)state;
     struct srv_framing framing;
     struct srv_problem problem;
-    assert_true(check("POST", "/v1/detect?score=0.5", "HTTP/1.1", LINES("Host: h", "content-length: 18"), &framing, &problem));
+    assert_true(
+        check("POST", "/v1/detect?score=0.5", "HTTP/1.1", LINES("Host: h", "content-length: 18"), &framing, &problem));
     assert_true(framing.has_length);
     assert_false(framing.chunked);
     assert_int_equal(framing.length, 18);
@@ -117,7 +118,7 @@ static void heads_have_a_limit(void **state)
         srv_headers_add(&headers, "X", 1, "y", 1);
     assert_false(srv_headers_check("GET", "/", "HTTP/1.1", &headers, &framing, &problem));
     assert_int_equal(problem.reason, SRV_HEADERS_TOO_LARGE);
-    headers = (struct srv_headers){0};
+    headers = (struct srv_headers){ 0 };
     static char large[SRV_HEADER_BYTES_MAX];
     memset(large, 'x', sizeof large);
     srv_headers_add(&headers, "X", 1, large, sizeof large);

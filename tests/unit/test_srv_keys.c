@@ -13,7 +13,8 @@ static void keys_are_found_whole_and_only_whole(void **state)
     (void)state;
     struct srv_keys keys;
     char error[200];
-    assert_true(srv_keys_parse(&keys, "# cameras\n\nalpha-12345\r\n  \nbeta-1234567 heed-s other\n", error, sizeof error));
+    assert_true(
+        srv_keys_parse(&keys, "# cameras\n\nalpha-12345\r\n  \nbeta-1234567 heed-s other\n", error, sizeof error));
     assert_int_equal(keys.count, 2);
     assert_non_null(srv_keys_find(&keys, "alpha-12345"));
     assert_null(srv_keys_find(&keys, "alpha-1234"));
@@ -44,7 +45,7 @@ static void limited_key_is_for_its_models_alone(void **state)
 static void bad_files_are_refused(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"", "# nothing\n", "short\n"};
+    static const char *const bad[] = { "", "# nothing\n", "short\n" };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct srv_keys keys;
         char error[200] = "";

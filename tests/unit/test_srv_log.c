@@ -45,8 +45,9 @@ static void hostile_values_stay_in_their_line_as_text(void **state)
     const char *const line = captured(hostile_event);
     assert_ptr_equal(strchr(line, '\n'), line + strlen(line) - 1);
     assert_null(strchr(line, '\x1b'));
-    assert_non_null(strstr(line, " info  request path=\"/a\\u000a2026 error forged=\\\"yes\\\"\\u001b[2J\\ufffd\" status=404 "
-                                 "ms=1.5 plain=/v1/detect\n"));
+    assert_non_null(strstr(line,
+                           " info  request path=\"/a\\u000a2026 error forged=\\\"yes\\\"\\u001b[2J\\ufffd\" status=404 "
+                           "ms=1.5 plain=/v1/detect\n"));
 }
 
 static void json_lines_are_json(void **state)

@@ -8,13 +8,17 @@
 
 #include <cmocka.h>
 
-static const char *const routes[] = {"other", "/v1/detect"};
+static const char *const routes[] = { "other", "/v1/detect" };
 
 static char *print(const struct srv_metrics *metrics)
 {
-    const struct srv_gauges gauges = {.queue_depth = 3, .queue_slots = 64, .in_flight_bytes = 5,
-                                      .in_flight_limit_bytes = 100, .fixed_bytes = 1000, .ready = true};
-    struct srv_text text = {0};
+    const struct srv_gauges gauges = { .queue_depth = 3,
+                                       .queue_slots = 64,
+                                       .in_flight_bytes = 5,
+                                       .in_flight_limit_bytes = 100,
+                                       .fixed_bytes = 1000,
+                                       .ready = true };
+    struct srv_text text = { 0 };
     srv_metrics_print(metrics, &gauges, routes, 2, &text);
     return srv_text_take(&text, NULL);
 }
@@ -49,7 +53,7 @@ static void jobs_and_requests_are_counted_by_what_became_of_them(void **state)
 {
     (void)state;
     struct srv_metrics *const metrics = calloc(1, sizeof *metrics);
-    struct srv_job job = {.inferred = true, .timing = {.queue_ns = 1, .total_ns = 2}};
+    struct srv_job job = { .inferred = true, .timing = { .queue_ns = 1, .total_ns = 2 } };
     srv_metrics_job(metrics, &job, SRV_OUTCOME_DONE);
     job.inferred = false;
     srv_metrics_job(metrics, &job, SRV_OUTCOME_CANCELLED);

@@ -16,7 +16,7 @@
 /* Binds a datagram socket to the path ('@' first: abstract) and receives what srv_notify sends there. */
 static void arrives_at(const char *path)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
     memcpy(address.sun_path, path, strlen(path));
     if (path[0] == '@')
         address.sun_path[0] = '\0';

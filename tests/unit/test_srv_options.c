@@ -9,18 +9,18 @@
 
 #include <cmocka.h>
 
-static char *no_environment[] = {NULL};
+static char *no_environment[] = { NULL };
 
 static bool read_flags(struct srv_options *options, struct srv_options_error *error, const char *a, const char *b)
 {
-    char *argv[] = {(char *)a, (char *)b, NULL};
+    char *argv[] = { (char *)a, (char *)b, NULL };
     return srv_options_read(options, b ? 2 : a ? 1 : 0, argv, no_environment, error);
 }
 
 static void refuses(const char *a, const char *b, const char *named)
 {
     struct srv_options options;
-    struct srv_options_error error = {""};
+    struct srv_options_error error = { "" };
     assert_false(read_flags(&options, &error, a, b));
     assert_non_null(strstr(error.text, named));
     srv_options_deinit(&options);
@@ -29,7 +29,7 @@ static void refuses(const char *a, const char *b, const char *named)
 static void refuses_file(const char *json, const char *named)
 {
     struct srv_options options;
-    struct srv_options_error error = {""};
+    struct srv_options_error error = { "" };
     assert_true(srv_options_init(&options));
     assert_false(srv_options_parse_file(&options, json, strlen(json), ".", &error));
     assert_non_null(strstr(error.text, named));
@@ -57,8 +57,8 @@ static void flag_beats_environment_beats_file(void **state)
     static const char json[] = "{\"port\": 1, \"queue_slots\": 2, \"timeout_ms\": 3}";
     assert_int_equal(write(fd, json, sizeof json - 1), sizeof json - 1);
     close(fd);
-    char *argv[] = {(char *)"--config", path, (char *)"--port=11", NULL};
-    char *environment[] = {(char *)"HEED_PORT=21", (char *)"HEED_QUEUE_SLOTS=22", (char *)"PATH=/bin", NULL};
+    char *argv[] = { (char *)"--config", path, (char *)"--port=11", NULL };
+    char *environment[] = { (char *)"HEED_PORT=21", (char *)"HEED_QUEUE_SLOTS=22", (char *)"PATH=/bin", NULL };
     struct srv_options options;
     struct srv_options_error error;
     assert_true(srv_options_read(&options, 3, argv, environment, &error));
@@ -106,7 +106,7 @@ static void bad_flags_are_refused_by_name_value_and_range(void **state)
 static void bad_environment_is_refused_by_its_name(void **state)
 {
     (void)state;
-    char *environment[] = {(char *)"HEED_THREADS=many", NULL};
+    char *environment[] = { (char *)"HEED_THREADS=many", NULL };
     struct srv_options options;
     struct srv_options_error error;
     assert_false(srv_options_read(&options, 0, NULL, environment, &error));
@@ -156,9 +156,9 @@ static void paths_of_a_flag_are_separated_by_commas(void **state)
 static void shipped_file_says_what_the_table_says(void **state)
 {
     (void)state;
-    char *argv[] = {(char *)"--config", (char *)HEED_SOURCE_DIR "/config/heed.json", NULL};
+    char *argv[] = { (char *)"--config", (char *)HEED_SOURCE_DIR "/config/heed.json", NULL };
     struct srv_options shipped, defaults;
-    struct srv_options_error error = {""};
+    struct srv_options_error error = { "" };
     assert_true(srv_options_read(&shipped, 2, argv, no_environment, &error));
     assert_true(srv_options_init(&defaults));
 #define SAME_NUMBER(name, ...) assert_int_equal(shipped.name, defaults.name);

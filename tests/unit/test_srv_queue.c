@@ -23,8 +23,8 @@ static void higher_priority_first_and_first_come_first_served_inside(void **stat
     (void)state;
     struct srv_queue *const queue = srv_queue_create(6);
     struct srv_job *jobs[6];
-    const int priorities[6] = {-1, 0, 1, 0, 1, -1};
-    const int order[6] = {2, 4, 1, 3, 0, 5};
+    const int priorities[6] = { -1, 0, 1, 0, 1, -1 };
+    const int order[6] = { 2, 4, 1, 3, 0, 5 };
     for (int i = 0; i < 6; i++)
         assert_true(srv_queue_try_push(queue, jobs[i] = new_job(priorities[i], 1)));
     for (int i = 0; i < 6; i++)

@@ -11,7 +11,7 @@
 
 static void number_is(double value, unsigned decimals, const char *wanted)
 {
-    struct srv_text text = {0};
+    struct srv_text text = { 0 };
     srv_text_number(&text, value, decimals);
     assert_string_equal(text.data, wanted);
     srv_text_deinit(&text);
@@ -32,7 +32,7 @@ static void numbers_are_short(void **state)
 
 static void json_is(const char *bytes, size_t size, const char *wanted)
 {
-    struct srv_text text = {0};
+    struct srv_text text = { 0 };
     srv_text_json(&text, bytes, size);
     assert_string_equal(text.data, wanted);
     json_t *const value = json_loads(text.data, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
@@ -50,32 +50,37 @@ static void strings_are_escaped_and_always_utf8(void **state)
     json_is("caf\xc3\xa9", 5, "\"caf\xc3\xa9\"");
     json_is("\xf0\x9f\x90\x88", 4, "\"\xf0\x9f\x90\x88\"");
     json_is("\xff\xc3", 2, "\"\\ufffd\\ufffd\"");
-    json_is("\xc0\x80", 2, "\"\\ufffd\\ufffd\"");             /* overlong */
+    json_is("\xc0\x80", 2, "\"\\ufffd\\ufffd\"");            /* overlong */
     json_is("\xed\xa0\x80", 3, "\"\\ufffd\\ufffd\\ufffd\""); /* a surrogate */
     json_is("\xf4\x90\x80\x80", 4, "\"\\ufffd\\ufffd\\ufffd\\ufffd\"");
     json_is("\xe2\x82", 2, "\"\\ufffd\\ufffd\"");
 }
 
 /* A photo of 3 x 2 with one detection: its left and right column. */
-static uint32_t runs[] = {0, 2, 2, 2};
-static struct heed_detection detection = {
-    .class_index = 2, .category_id = 17, .score = 0.93399f, .box = {0, 0.126f, 3, 2},
-    .mask = {.height = 2, .width = 3, .runs = runs, .run_count = 4}};
-static const struct heed_result result = {.width = 3, .height = 2, .detection_count = 1, .detections = &detection};
-static const struct heed_model_info info = {.name = "m", .labels = fake_labels, .label_count = 4};
+static uint32_t runs[] = { 0, 2, 2, 2 };
+static struct heed_detection detection = { .class_index = 2,
+                                           .category_id = 17,
+                                           .score = 0.93399f,
+                                           .box = { 0, 0.126f, 3, 2 },
+                                           .mask = { .height = 2, .width = 3, .runs = runs, .run_count = 4 } };
+static const struct heed_result result = { .width = 3, .height = 2, .detection_count = 1, .detections = &detection };
+static const struct heed_model_info info = { .name = "m", .labels = fake_labels, .label_count = 4 };
 static const struct srv_timing timing = {
-    .queue_ns = 100000, .decode_ns = 1900000, .infer_ns = 14200000, .masks_ns = 600000, .total_ns = 17000000};
+    .queue_ns = 100000, .decode_ns = 1900000, .infer_ns = 14200000, .masks_ns = 600000, .total_ns = 17000000
+};
 
 static void result_is(enum srv_masks masks, const char *wanted)
 {
-    struct srv_text text = {0};
+    struct srv_text text = { 0 };
     struct heed_error error;
     assert_int_equal(srv_json_result(&text, "m", &info, &result, masks, &timing, &error), HEED_OK);
     assert_string_equal(text.data, wanted);
     srv_text_deinit(&text);
 }
 
-#define HEAD "{\"model\":\"m\",\"image\":{\"width\":3,\"height\":2},\"detections\":[{\"label\":\"cat\",\"category_id\":17,\"score\":0.934,\"box\":[0,0.13,3,2]"
+#define HEAD                                                                                                           \
+    "{\"model\":\"m\",\"image\":{\"width\":3,\"height\":2},\"detections\":[{\"label\":\"cat\",\"category_id\":17,"     \
+    "\"score\":0.934,\"box\":[0,0.13,3,2]"
 #define TAIL "}],\"timing_ms\":{\"queue\":0.1,\"decode\":1.9,\"infer\":14.2,\"masks\":0.6,\"total\":17}}"
 
 static void detections_are_written_in_the_contract_s_shape(void **state)
@@ -88,7 +93,7 @@ static void detections_are_written_in_the_contract_s_shape(void **state)
 static void polygons_and_png_hold_the_same_mask(void **state)
 {
     (void)state;
-    struct srv_text text = {0};
+    struct srv_text text = { 0 };
     struct heed_error error;
     assert_int_equal(srv_json_result(&text, NULL, &info, &result, SRV_MASKS_POLYGON, NULL, &error), HEED_OK);
     json_t *reply = json_loads(text.data, 0, NULL);
@@ -108,14 +113,13 @@ static void polygons_and_png_hold_the_same_mask(void **state)
 static void coco_is_an_array_s_elements(void **state)
 {
     (void)state;
-    struct srv_text text = {0};
+    struct srv_text text = { 0 };
     struct heed_error error;
     assert_int_equal(srv_coco_result(&text, "42", true, &result, SRV_MASKS_NONE, &error), HEED_OK);
     assert_int_equal(srv_coco_result(&text, "\"b\"", false, &result, SRV_MASKS_RLE, &error), HEED_OK);
-    assert_string_equal(text.data,
-                        "{\"image_id\":42,\"category_id\":17,\"bbox\":[0,0.13,3,2],\"score\":0.934},"
-                        "{\"image_id\":\"b\",\"category_id\":17,\"bbox\":[0,0.13,3,2],\"score\":0.934,"
-                        "\"segmentation\":{\"size\":[2,3],\"counts\":\"0220\"},\"area\":4}");
+    assert_string_equal(text.data, "{\"image_id\":42,\"category_id\":17,\"bbox\":[0,0.13,3,2],\"score\":0.934},"
+                                   "{\"image_id\":\"b\",\"category_id\":17,\"bbox\":[0,0.13,3,2],\"score\":0.934,"
+                                   "\"segmentation\":{\"size\":[2,3],\"counts\":\"0220\"},\"area\":4}");
     srv_text_deinit(&text);
 }
 

@@ -22,8 +22,8 @@ static int set_up(void **state)
     assert_true(srv_options_init(&options));
     options.images_max = 3;
     assert_int_equal(srv_models_load(&models, &options, 1, &error), HEED_OK);
-    uint8_t pixels[20 * 10 * 3] = {0};
-    const struct heed_image image = {.rgb = pixels, .width = 20, .height = 10};
+    uint8_t pixels[20 * 10 * 3] = { 0 };
+    const struct heed_image image = { .rgb = pixels, .width = 20, .height = 10 };
     assert_int_equal(heed_image_encode_jpeg(&image, 90, &jpeg, &jpeg_size, &error), HEED_OK);
     base64 = calloc(1, BASE64_ENCODE_RAW_LENGTH(jpeg_size) + 1);
     base64_encode_raw(base64, jpeg_size, jpeg);
@@ -43,11 +43,11 @@ static int tear_down(void **state)
 /* A request in the making; the body is text or, where NULL, the photo. */
 static struct srv_request request_of(const char *content_type, const char *body)
 {
-    return (struct srv_request){.method = "POST",
-                                .path = "/v1/detect",
-                                .content_type = content_type,
-                                .body = body ? (const uint8_t *)body : jpeg,
-                                .body_size = body ? strlen(body) : jpeg_size};
+    return (struct srv_request){ .method = "POST",
+                                 .path = "/v1/detect",
+                                 .content_type = content_type,
+                                 .body = body ? (const uint8_t *)body : jpeg,
+                                 .body_size = body ? strlen(body) : jpeg_size };
 }
 
 static void add(struct srv_request *request, const char *name, const char *value)
@@ -58,7 +58,7 @@ static void add(struct srv_request *request, const char *name, const char *value
 static void refused(const struct srv_request *request, enum srv_refusal reason, const char *named)
 {
     struct srv_detect detect;
-    struct srv_problem problem = {0};
+    struct srv_problem problem = { 0 };
     assert_false(srv_detect_read(&detect, request, &models, &options, &problem));
     srv_detect_deinit(&detect);
     assert_int_equal(problem.reason, reason);
@@ -123,7 +123,9 @@ static void query_options_are_understood(void **state)
 static void bad_options_are_refused_by_name_value_and_what_is_allowed(void **state)
 {
     (void)state;
-    static const char *const bad_scores[] = {"", "-0.1", "1.1", "nan", "inf", "0x1", "1e999", " 1", "1 ", "0.5x", "1,5"};
+    static const char *const bad_scores[] = {
+        "", "-0.1", "1.1", "nan", "inf", "0x1", "1e999", " 1", "1 ", "0.5x", "1,5"
+    };
     for (size_t i = 0; i < sizeof bad_scores / sizeof *bad_scores; i++)
         refused_option("score", bad_scores[i], "\"score\" is \"");
     refused_option("score", "2", "from 0 to 1");
@@ -210,28 +212,28 @@ static void malformed_json_is_refused(void **state)
     static const struct {
         const char *body, *named;
     } bad[] = {
-        {"{", "not JSON"},
-        {"[]", "object"},
-        {"null", "not JSON"},
-        {"{}", "no member \"image\""},
-        {"{\"image\": 5}", "string"},
-        {"{\"image\": null}", "string"},
-        {"{\"image\": \"\"}", "empty"},
-        {"{\"image\": \"####\"}", "base64"},
-        {"{\"image\": \"QUI\"}", "base64"},
-        {"{\"image\": \"QUI=\", \"image\": \"QUI=\"}", "not JSON"},
-        {"{\"image\": \"QUI=\"} x", "not JSON"},
-        {"{\"image\": \"QUI=\", \"nested\": {\"image\": \"x\"}}", "nested"},
-        {"{\"image\": \"QUI=\", \"score\": true}", "score"},
-        {"{\"image\": \"QUI=\", \"score\": null}", "score"},
-        {"{\"image\": \"QUI=\", \"classes\": [1]}", "classes"},
-        {"{\"image\": \"QUI=", "not JSON"},
-        {"{\"image\"", "not JSON"},
-        {"{\"\\u0069mage\": 5}", "string"},
+        { "{", "not JSON" },
+        { "[]", "object" },
+        { "null", "not JSON" },
+        { "{}", "no member \"image\"" },
+        { "{\"image\": 5}", "string" },
+        { "{\"image\": null}", "string" },
+        { "{\"image\": \"\"}", "empty" },
+        { "{\"image\": \"####\"}", "base64" },
+        { "{\"image\": \"QUI\"}", "base64" },
+        { "{\"image\": \"QUI=\", \"image\": \"QUI=\"}", "not JSON" },
+        { "{\"image\": \"QUI=\"} x", "not JSON" },
+        { "{\"image\": \"QUI=\", \"nested\": {\"image\": \"x\"}}", "nested" },
+        { "{\"image\": \"QUI=\", \"score\": true}", "score" },
+        { "{\"image\": \"QUI=\", \"score\": null}", "score" },
+        { "{\"image\": \"QUI=\", \"classes\": [1]}", "classes" },
+        { "{\"image\": \"QUI=", "not JSON" },
+        { "{\"image\"", "not JSON" },
+        { "{\"\\u0069mage\": 5}", "string" },
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct srv_detect detect;
-        struct srv_problem problem = {0};
+        struct srv_problem problem = { 0 };
         const struct srv_request request = request_of("application/json", bad[i].body);
         assert_false(srv_detect_read(&detect, &request, &models, &options, &problem));
         srv_detect_deinit(&detect);
@@ -254,10 +256,10 @@ static struct srv_request form_of(const char *pattern, uint8_t **body)
             *out++ = (uint8_t)*p;
         }
     }
-    return (struct srv_request){.method = "POST",
-                                .content_type = "multipart/form-data; charset=x; boundary=\"b d\"",
-                                .body = *body,
-                                .body_size = (size_t)(out - *body)};
+    return (struct srv_request){ .method = "POST",
+                                 .content_type = "multipart/form-data; charset=x; boundary=\"b d\"",
+                                 .body = *body,
+                                 .body_size = (size_t)(out - *body) };
 }
 
 #define PART(name, value) "--b d\r\nContent-Disposition: form-data; name=\"" name "\"\r\n\r\n" value "\r\n"
@@ -286,25 +288,25 @@ static void malformed_forms_are_refused(void **state)
     static const struct {
         const char *pattern, *named;
     } bad[] = {
-        {"no parts", "boundary"},
-        {"--b d--\r\n", "no field \"image\""},
-        {"--b d\r\n", "end of headers"},
-        {"--b d", "closing boundary"},
-        {"--b dx\r\n\r\n", "closing boundary"},
-        {PART("score", "0.5") "--b d--", "no field \"image\""},
-        {PART("image", "@"), "closing boundary"},
-        {PART("image", "") "--b d--", "empty"},
-        {"--b d\r\nContent-Disposition: form-data\r\n\r\nx\r\n--b d--", "no name"},
-        {"--b d\r\nX: y\r\n\r\nx\r\n--b d--", "no name"},
-        {"--b d\r\nContent-Disposition: form-data; name=\"image\r\n\r\nx\r\n--b d--", "no name"},
-        {PART("image", "@") PART("score", "") "--b d--", "\"score\" is \"\""},
-        {PART("image", "@") PART("score", "1") PART("score", "1") "--b d--", "twice"},
+        { "no parts", "boundary" },
+        { "--b d--\r\n", "no field \"image\"" },
+        { "--b d\r\n", "end of headers" },
+        { "--b d", "closing boundary" },
+        { "--b dx\r\n\r\n", "closing boundary" },
+        { PART("score", "0.5") "--b d--", "no field \"image\"" },
+        { PART("image", "@"), "closing boundary" },
+        { PART("image", "") "--b d--", "empty" },
+        { "--b d\r\nContent-Disposition: form-data\r\n\r\nx\r\n--b d--", "no name" },
+        { "--b d\r\nX: y\r\n\r\nx\r\n--b d--", "no name" },
+        { "--b d\r\nContent-Disposition: form-data; name=\"image\r\n\r\nx\r\n--b d--", "no name" },
+        { PART("image", "@") PART("score", "") "--b d--", "\"score\" is \"\"" },
+        { PART("image", "@") PART("score", "1") PART("score", "1") "--b d--", "twice" },
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         uint8_t *body;
         const struct srv_request request = form_of(bad[i].pattern, &body);
         struct srv_detect detect;
-        struct srv_problem problem = {0};
+        struct srv_problem problem = { 0 };
         assert_false(srv_detect_read(&detect, &request, &models, &options, &problem));
         srv_detect_deinit(&detect);
         assert_int_equal(srv_refusal_http(problem.reason), 400);
@@ -330,8 +332,8 @@ static void limits_are_read_from_the_header(void **state)
 {
     (void)state;
     uint8_t *body;
-    struct srv_request request = form_of(PART("image", "@") PART("image", "@") PART("image", "@") PART("image", "@") "--b d--",
-                                         &body);
+    struct srv_request request =
+        form_of(PART("image", "@") PART("image", "@") PART("image", "@") PART("image", "@") "--b d--", &body);
     refused(&request, SRV_BODY_TOO_LARGE, "more than 3");
     free(body);
     options.pixels_max = 199;

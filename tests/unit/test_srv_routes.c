@@ -1,4 +1,5 @@
-/* Routes and handlers without a socket: a request goes in, a reply or a job comes out; workers run on the fake engine. */
+/* Routes and handlers without a socket: a request goes in, a reply or a job comes out; workers run on the fake engine.
+ */
 #include "srv_fake_engine.h"
 
 #include "admission.h"
@@ -30,17 +31,21 @@ static int set_up(void **state)
     options.queue_slots = 2;
     fake_detect_ms = 0;
     fake_detect_status = HEED_OK;
-    server = (struct srv_server){.options = &options, .worker_count = 2, .budget = {.flight = 64 << 20}};
+    server = (struct srv_server){ .options = &options, .worker_count = 2, .budget = { .flight = 64 << 20 } };
     assert_int_equal(srv_models_load(&server.models, &options, 2, &error), HEED_OK);
     assert_true(srv_mailbox_init(&server.mailbox));
     server.queue = srv_queue_create(options.queue_slots);
-    const struct srv_workers_plan plan = {.count = 2, .context_bytes = 1 << 20, .options = &options, .queue = server.queue,
-                                          .done = put_in_mailbox, .done_arg = &server.mailbox};
+    const struct srv_workers_plan plan = { .count = 2,
+                                           .context_bytes = 1 << 20,
+                                           .options = &options,
+                                           .queue = server.queue,
+                                           .done = put_in_mailbox,
+                                           .done_arg = &server.mailbox };
     assert_int_equal(srv_workers_create(&plan, &server.workers, &error), HEED_OK);
     server.state = SRV_STATE_READY;
     server.loaded = true;
-    uint8_t pixels[20 * 10 * 3] = {0};
-    const struct heed_image image = {.rgb = pixels, .width = 20, .height = 10};
+    uint8_t pixels[20 * 10 * 3] = { 0 };
+    const struct heed_image image = { .rgb = pixels, .width = 20, .height = 10 };
     assert_int_equal(heed_image_encode_jpeg(&image, 90, &jpeg, &jpeg_size, &error), HEED_OK);
     return 0;
 }
@@ -72,7 +77,7 @@ static void start_workers(void)
 static struct srv_reply ask(struct srv_request *request, struct srv_job **job)
 {
     struct srv_problem problem;
-    struct srv_reply reply = {0};
+    struct srv_reply reply = { 0 };
     const struct srv_route *const route = srv_route_find(request->method, request->path, &problem);
     *job = NULL;
     if (route)
@@ -84,13 +89,13 @@ static struct srv_reply ask(struct srv_request *request, struct srv_job **job)
 
 static struct srv_request photo_request(void)
 {
-    return (struct srv_request){.method = "POST", .path = "/v1/detect", .body = jpeg, .body_size = jpeg_size};
+    return (struct srv_request){ .method = "POST", .path = "/v1/detect", .body = jpeg, .body_size = jpeg_size };
 }
 
 /* The next finished job. */
 static struct srv_job *wait_for_mail(void)
 {
-    struct pollfd wait = {.fd = server.mailbox.fd, .events = POLLIN};
+    struct pollfd wait = { .fd = server.mailbox.fd, .events = POLLIN };
     assert_int_equal(poll(&wait, 1, 10000), 1);
     struct srv_job *const job = srv_mailbox_take(&server.mailbox);
     assert_non_null(job);
@@ -100,7 +105,7 @@ static struct srv_job *wait_for_mail(void)
 
 static void answers(const char *method, const char *path, unsigned status, const char *has)
 {
-    struct srv_request request = {.method = method, .path = path};
+    struct srv_request request = { .method = method, .path = path };
     struct srv_job *job;
     struct srv_reply reply = ask(&request, &job);
     assert_null(job);
@@ -129,7 +134,7 @@ static void every_route_answers(void **state)
 static void wrong_method_is_told_the_right_ones(void **state)
 {
     (void)state;
-    struct srv_problem problem = {0};
+    struct srv_problem problem = { 0 };
     assert_null(srv_route_find("GET", "/v1/detect", &problem));
     assert_int_equal(problem.reason, SRV_METHOD);
     assert_string_equal(problem.allow, "POST");
@@ -154,8 +159,9 @@ static void photo_becomes_a_job_and_the_job_a_reply(void **state)
     assert_int_equal(job->reply.status, 200);
     assert_true(job->inferred);
     assert_true(job->timing.total_ns >= job->timing.queue_ns);
-    static const char wanted[] = "{\"model\":\"first\",\"image\":{\"width\":20,\"height\":10},\"detections\":[{\"label\":\"cat\","
-                                 "\"category_id\":17,\"score\":0.875,\"box\":[0,0,10,10]";
+    static const char wanted[] =
+        "{\"model\":\"first\",\"image\":{\"width\":20,\"height\":10},\"detections\":[{\"label\":\"cat\","
+        "\"category_id\":17,\"score\":0.875,\"box\":[0,0,10,10]";
     assert_memory_equal(job->reply.body, wanted, sizeof wanted - 1);
     srv_job_free(job);
 }
@@ -277,7 +283,7 @@ static void memory_is_refused_for_now_or_for_ever(void **state)
     assert_int_equal(reply.status, 503);
     assert_true(reply.retry_after_s >= 1);
     srv_reply_deinit(&reply);
-    server.budget = (struct srv_budget){.flight = 1000};
+    server.budget = (struct srv_budget){ .flight = 1000 };
     reply = ask(&request, &job);
     assert_int_equal(reply.status, 413);
     srv_reply_deinit(&reply);
@@ -288,12 +294,12 @@ static void body_is_refused_before_it_comes(void **state)
     (void)state;
     struct srv_request request = photo_request();
     struct srv_problem problem;
-    const struct srv_framing large = {.has_length = true, .length = options.body_bytes_max + 1};
+    const struct srv_framing large = { .has_length = true, .length = options.body_bytes_max + 1 };
     assert_false(srv_admit_body(&server, &request, &large, &problem));
     assert_int_equal(problem.reason, SRV_BODY_TOO_LARGE);
-    const struct srv_framing huge = {.has_length = true, .length = UINT64_MAX};
+    const struct srv_framing huge = { .has_length = true, .length = UINT64_MAX };
     assert_false(srv_admit_body(&server, &request, &huge, &problem));
-    const struct srv_framing fits = {.has_length = true, .length = 1000};
+    const struct srv_framing fits = { .has_length = true, .length = 1000 };
     assert_true(srv_admit_body(&server, &request, &fits, &problem));
     assert_int_equal(server.budget.reserved, 1000);
     srv_release_bytes(&server, &request, 1000);

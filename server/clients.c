@@ -1,0 +1,111 @@
+/* A list, a watch for each socket, and a sweep over all of them a few times a second. */
+#include "clients.h"
+#include "heed.h"
+#include "text.h"
+
+#include <assert.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+void srv_clients_init(struct srv_clients *clients, struct srv_loop *loop, srv_client_fn *left, srv_client_fn *late)
+{
+    *clients = (struct srv_clients){ .loop = loop, .linger = { .loop = loop }, .left = left, .late = late };
+}
+
+void srv_clients_deinit(struct srv_clients *clients)
+{
+    assert(clients->count == 0);
+    srv_linger_deinit(&clients->linger);
+}
+
+static void on_half_closed(struct srv_watch *watch, uint32_t events)
+{
+    struct srv_client *const client = (struct srv_client *)watch;
+    (void)events;
+    client->half_closed = true;
+    if (client->phase == SRV_CLIENT_WAIT)
+        client->all->left(client);
+}
+
+void srv_client_open(struct srv_clients *clients, struct srv_client *client, int fd)
+{
+    *client = (struct srv_client){
+        .watch = { .fd = fd, .ready = on_half_closed }, .all = clients, .next = clients->first, .link = &clients->first
+    };
+    if (client->next)
+        client->next->link = &client->next;
+    clients->first = client;
+    clients->count++;
+    client->watched = srv_loop_add(clients->loop, &client->watch, EPOLLRDHUP | EPOLLONESHOT);
+}
+
+void srv_client_close(struct srv_client *client)
+{
+    struct srv_clients *const clients = client->all;
+    srv_client_enter(client, SRV_CLIENT_IDLE, 0);
+    if (client->linger)
+        srv_linger_add(&clients->linger, client->watch.fd);
+    if (client->watched)
+        srv_loop_remove(clients->loop, &client->watch);
+    *client->link = client->next;
+    if (client->next)
+        client->next->link = client->link;
+    clients->count--;
+}
+
+static bool is_active(enum srv_client_phase phase)
+{
+    return phase == SRV_CLIENT_WAIT || phase == SRV_CLIENT_REPLY;
+}
+
+void srv_client_enter(struct srv_client *client, enum srv_client_phase phase, uint64_t timeout_ms)
+{
+    client->all->active += (size_t)is_active(phase) - (size_t)is_active(client->phase);
+    client->phase = phase;
+    client->deadline_ns = timeout_ms ? heed_now_ns() + timeout_ms * 1000000 : 0;
+}
+
+void srv_client_write(struct srv_client *client, const struct srv_reply *reply, const char *request_id)
+{
+    struct srv_text text = { 0 };
+    srv_text_print(&text, "HTTP/1.1 %u %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nX-Request-Id: %s\r\n",
+                   reply->status, srv_refusal_title(reply->reason), reply->content_type, reply->size, request_id);
+    if (reply->retry_after_s)
+        srv_text_print(&text, "Retry-After: %u\r\n", reply->retry_after_s);
+    srv_text_string(&text, "Connection: close\r\n\r\n");
+    srv_text_add(&text, reply->body ? reply->body : "", reply->body ? reply->size : 0);
+    if (!text.failed) {
+        const ssize_t sent = send(client->watch.fd, text.data, text.size, MSG_DONTWAIT | MSG_NOSIGNAL);
+        (void)sent;
+    }
+    srv_text_deinit(&text);
+}
+
+void srv_client_hang_up(struct srv_client *client)
+{
+    client->deadline_ns = 0;
+    shutdown(client->watch.fd, SHUT_RDWR);
+}
+
+/* Nothing is left to read and nothing will come. libmicrohttpd misses that when the end of the stream arrives together
+ * with the last bytes: it then waits for an event that has already been. */
+static bool has_ended(const struct srv_client *client)
+{
+    int unread = 0;
+    return client->half_closed && !is_active(client->phase) && ioctl(client->watch.fd, FIONREAD, &unread) == 0 &&
+           unread == 0;
+}
+
+void srv_clients_sweep(struct srv_clients *clients, uint64_t now_ns)
+{
+    for (struct srv_client *client = clients->first; client; client = client->next) {
+        if (!client->deadline_ns)
+            continue;
+        if (now_ns >= client->deadline_ns)
+            clients->late(client);
+        else if (has_ended(client))
+            srv_client_hang_up(client);
+    }
+    srv_linger_sweep(&clients->linger, now_ns);
+}

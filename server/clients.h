@@ -1,0 +1,68 @@
+/* Connections as sockets: in which phase each is, how long it may stay there, whether its client is still there. Knows
+ * nothing of libmicrohttpd, which owns the sockets and whose own timeout would start anew with every byte. The HTTP
+ * loop's thread only. */
+#ifndef SRV_CLIENTS_H
+#define SRV_CLIENTS_H
+
+#include "linger.h"
+#include "loop.h"
+#include "reply.h"
+
+enum srv_client_phase {
+    SRV_CLIENT_IDLE,    /* between two requests, or before the first */
+    SRV_CLIENT_HEADERS, /* the request line has arrived */
+    SRV_CLIENT_BODY,
+    SRV_CLIENT_WAIT, /* its job is at work */
+    SRV_CLIENT_REPLY /* its reply is being sent */
+};
+
+struct srv_clients;
+
+/* Lives in its owner's memory from open to close. */
+struct srv_client {
+    struct srv_watch watch; /* first; tells once that the client has closed its side */
+    struct srv_clients *all;
+    struct srv_client *next, **link;
+    enum srv_client_phase phase;
+    uint64_t deadline_ns; /* of the phase; 0: none */
+    bool linger;          /* the client may still be sending when the connection is closed */
+    bool watched, half_closed;
+};
+
+typedef void srv_client_fn(struct srv_client *client);
+
+struct srv_clients {
+    struct srv_loop *loop;
+    struct srv_linger linger;
+    struct srv_client *first; /* the newest */
+    size_t count;
+    size_t active;       /* in WAIT or REPLY */
+    srv_client_fn *left; /* a client in WAIT has closed its side */
+    srv_client_fn *late; /* a deadline has passed */
+};
+
+void srv_clients_init(struct srv_clients *clients, struct srv_loop *loop, srv_client_fn *left, srv_client_fn *late);
+void srv_clients_deinit(struct srv_clients *clients); /* all must be closed */
+
+void srv_client_open(struct srv_clients *clients, struct srv_client *client, int fd);
+/* Before the descriptor is closed. */
+void srv_client_close(struct srv_client *client);
+
+void srv_client_enter(struct srv_client *client, enum srv_client_phase phase, uint64_t timeout_ms); /* 0: no deadline */
+
+/* Writes a whole reply to the socket, past libmicrohttpd, which must have written nothing for this request yet and must
+ * close the connection after it. A socket that does not take a few hundred bytes at once has a client that would not
+ * read them. */
+void srv_client_write(struct srv_client *client, const struct srv_reply *reply, const char *request_id);
+
+/* Makes libmicrohttpd see the end of the connection, at its next turn. */
+void srv_client_hang_up(struct srv_client *client);
+static inline bool srv_client_hung_up(const struct srv_client *client)
+{
+    return client->deadline_ns == 0;
+}
+
+/* Now and then: tells `late` of those whose deadline has passed, and hangs up where nothing can come any more. */
+void srv_clients_sweep(struct srv_clients *clients, uint64_t now_ns);
+
+#endif

@@ -15,8 +15,7 @@ struct heed_jpeg_header {
     uint8_t components;     /* 1, 3 or 4 */
     uint8_t orientation;    /* EXIF, 1..8 */
 };
-/* Counts a progressive file's scans up to scans_max (0: does not count), which is the one thing that walks the whole
- * file. */
+/* Counts the scans of a file of several up to scans_max (0: does not count): the one thing that walks the whole file. */
 HEED_CHECKED enum heed_status heed_jpeg_header_read(const uint8_t *bytes, size_t size, uint32_t scans_max,
                                                     struct heed_jpeg_header *header, struct heed_error *error);
 

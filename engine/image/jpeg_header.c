@@ -105,8 +105,8 @@ static enum heed_status read_frame(const struct segment *segment, struct heed_jp
     return HEED_OK;
 }
 
-/* Where a scan holds not all components, or the file is progressive, the codec keeps every coefficient and goes over
- * them once per scan: a small file with many scans takes it long. */
+/* A progressive file, or one whose components come in scans of their own, makes the codec keep every coefficient and go
+ * over them once per scan: a small file with many scans takes it long. */
 static enum heed_status count_scans(struct reader reader, uint32_t scans_max, struct heed_error *error)
 {
     uint32_t scans = 1;
@@ -116,13 +116,19 @@ static enum heed_status count_scans(struct reader reader, uint32_t scans_max, st
     return HEED_OK;
 }
 
+/* Whether the first scan holds everything. The codec refuses a second one then. */
+static bool scan_is_whole(const struct segment *segment, const struct heed_jpeg_header *header, bool progressive)
+{
+    return !progressive && segment->size >= 1 && segment->payload[0] == header->components;
+}
+
 enum heed_status heed_jpeg_header_read(const uint8_t *bytes, size_t size, uint32_t scans_max,
                                        struct heed_jpeg_header *header, struct heed_error *error)
 {
     static const uint8_t exif[6] = "Exif\0";
     struct reader reader = { .bytes = bytes, .size = size, .at = 2 };
     struct segment segment;
-    bool framed = false, oriented = false;
+    bool framed = false, progressive = false, oriented = false;
     *header = (struct heed_jpeg_header){ .orientation = 1 };
 
     while (next_segment(&reader, &segment)) {
@@ -137,13 +143,16 @@ enum heed_status heed_jpeg_header_read(const uint8_t *bytes, size_t size, uint32
             if (framed)
                 return heed_fail(error, HEED_BAD_IMAGE, "JPEG has two frame headers");
             framed = true;
+            progressive = segment.marker == MARKER_SOF2 || segment.marker == MARKER_SOF10;
             if (read_frame(&segment, header, error) != HEED_OK)
                 return HEED_BAD_IMAGE;
         }
         if (segment.marker == MARKER_SOS) {
             if (!framed)
                 return heed_fail(error, HEED_BAD_IMAGE, "JPEG has a scan before its frame header");
-            return scans_max ? count_scans(reader, scans_max, error) : HEED_OK;
+            if (scans_max == 0 || scan_is_whole(&segment, header, progressive))
+                return HEED_OK;
+            return count_scans(reader, scans_max, error);
         }
     }
     return heed_fail(error, HEED_BAD_IMAGE, "JPEG ends inside its header");

@@ -222,6 +222,10 @@ static enum heed_status detect_photo(const struct photo *photo, struct heed_erro
     enum heed_status status = heed_detect(bed.context, model, photo->bytes, photo->size, &options, &result, error);
     if (status == HEED_OK)
         status = tell_masks(&result, error);
+    if (status == HEED_OK) {
+        struct heed_image image = heed_context_image(bed.context);
+        status = heed_draw(&image, &result, model, error);
+    }
     heed_result_deinit(&result);
     return status;
 }

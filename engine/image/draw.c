@@ -1,5 +1,6 @@
-/* The answer as a picture: masks, then boxes, then labels, each from the least certain to the most certain, so that the
- * best stands on top. Lines and letters grow with the photo, so a picture looks the same whatever its size. */
+/* The answer as a picture: masks, then boxes, then labels, in each the most certain in front. A pixel has the colour of
+ * one mask only, so that things inside and behind each other stay readable. Lines and letters grow with the photo: a
+ * picture looks the same whatever its size. */
 #include "image/draw.h"
 
 #include "base/error.h"
@@ -179,15 +180,17 @@ static size_t count_masks(const struct heed_image *image, const struct heed_resu
 static enum heed_status draw_masks(struct heed_image *image, const struct heed_result *result, struct style style,
                                    const struct label *labels, struct heed_error *error)
 {
-    for (size_t i = count_masks(image, result); i-- > 0;) {
-        const struct heed_rle *const mask = &result->detections[i].mask;
-        if (!mask->runs)
-            continue;
-        const enum heed_status status = heed_paint_mask(image, mask, style.line, labels[i].colour, 0.42f, error);
-        if (status != HEED_OK)
-            return status;
-    }
-    return HEED_OK;
+    const size_t count = count_masks(image, result);
+    struct heed_claim *const claims = calloc((size_t)image->width * image->height, sizeof *claims);
+    if (!claims)
+        return heed_fail(error, HEED_NO_MEMORY, "masks on a photo of %u x %u", image->width, image->height);
+    enum heed_status status = HEED_OK;
+    for (size_t i = 0; i < count && status == HEED_OK; i++)
+        if (result->detections[i].mask.runs)
+            status =
+                heed_paint_mask(image, &result->detections[i].mask, style.line, labels[i].colour, 0.42f, claims, error);
+    free(claims);
+    return status;
 }
 
 static void draw_box(struct heed_image *image, const struct heed_detection *detection, struct style style,

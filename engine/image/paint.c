@@ -220,10 +220,21 @@ static void move_down(uint32_t *sums, const uint8_t *bits, size_t width, int64_t
             sums[x] -= bits[(size_t)leaving * width + x];
 }
 
+/* Takes what nobody has taken; returns the opacity to paint with. */
+static float claim_pixel(struct heed_claim *claim, float line, float fill, float fill_opacity)
+{
+    const float line_taken = (float)claim->line / 255.0f, fill_taken = (float)claim->fill / 255.0f;
+    const float line_left = fmaxf(line - line_taken, 0.0f);
+    const float fill_left = fmaxf(fill - fmaxf(fill_taken, line_taken), 0.0f) * (1.0f - line_left);
+    claim->line = (uint8_t)(fmaxf(line_taken, line) * 255.0f + 0.5f);
+    claim->fill = (uint8_t)(fmaxf(fill_taken, fill) * 255.0f + 0.5f);
+    return line_left + fill_left * fill_opacity;
+}
+
 /* The share of a square of pixels around each that is set falls from one to zero across the mask's edge: a distance to
  * a smoothed edge, without the steps of a mask that was 28 pixels wide once. */
 static void paint_smoothed(struct heed_image *image, struct area area, const uint8_t *bits, uint32_t *sums, float line,
-                           struct heed_colour colour, float fill_opacity)
+                           struct heed_colour colour, float fill_opacity, struct heed_claim *claims)
 {
     const int64_t reach = (int64_t)ceilf(line / 2) + 1, side = 2 * reach + 1;
     const int64_t width = area.x1 - area.x0, height = area.y1 - area.y0;
@@ -238,14 +249,16 @@ static void paint_smoothed(struct heed_image *image, struct area area, const uin
             if (set == 0 || area.x0 + x < 0 || area.x0 + x >= image->width)
                 continue;
             const float inside = ((float)set / (float)(side * side) - 0.5f) * (float)side;
-            const float edge = covered(line / 2 - fabsf(inside)), fill = covered(inside) * fill_opacity;
-            mix(pixel_at(image, area.x0 + x, area.y0 + y), colour, edge + (1.0f - edge) * fill);
+            struct heed_claim *const claim = &claims[(size_t)(area.y0 + y) * image->width + (size_t)(area.x0 + x)];
+            mix(pixel_at(image, area.x0 + x, area.y0 + y), colour,
+                claim_pixel(claim, covered(line / 2 - fabsf(inside)), covered(inside), fill_opacity));
         }
     }
 }
 
 enum heed_status heed_paint_mask(struct heed_image *image, const struct heed_rle *mask, float line,
-                                 struct heed_colour colour, float fill_opacity, struct heed_error *error)
+                                 struct heed_colour colour, float fill_opacity, struct heed_claim *claims,
+                                 struct heed_error *error)
 {
     assert(mask->width == image->width);
     assert(mask->height == image->height);
@@ -257,7 +270,7 @@ enum heed_status heed_paint_mask(struct heed_image *image, const struct heed_rle
     uint32_t *const sums = calloc(width, sizeof *sums);
     if (bits && sums) {
         unroll(mask, area, bits);
-        paint_smoothed(image, area, bits, sums, line, colour, fill_opacity);
+        paint_smoothed(image, area, bits, sums, line, colour, fill_opacity, claims);
     }
     const bool painted = bits && sums;
     free(bits);

@@ -25,9 +25,17 @@ float heed_paint_text_width(const char *text, float em);
 void heed_paint_text(struct heed_image *image, const char *text, float em, float left, float baseline,
                      struct heed_colour colour);
 
-/* A mask of the photo's size: filled, and outlined with a line along its edge, whose steps are smoothed. */
+/* How much of a pixel masks have taken, of 255. */
+struct heed_claim {
+    uint8_t line, fill;
+};
+
+/* A mask of the photo's size: filled, and outlined with a line along its edge, whose steps are smoothed. Masks are
+ * painted from the front to the back: where a line is nothing more is painted, where a fill is only lines are. `claims`
+ * (height, width) tells that, and is all zero before the first mask. */
 HEED_CHECKED enum heed_status heed_paint_mask(struct heed_image *image, const struct heed_rle *mask, float line,
-                                              struct heed_colour colour, float fill_opacity, struct heed_error *error);
+                                              struct heed_colour colour, float fill_opacity, struct heed_claim *claims,
+                                              struct heed_error *error);
 
 /* Pixels of the smallest upright rectangle around a mask: what painting it costs. */
 uint64_t heed_paint_mask_cost(const struct heed_rle *mask);

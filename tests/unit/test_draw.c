@@ -86,7 +86,8 @@ static void a_mask_tints_its_pixels_and_no_others(void **state)
     struct heed_rle rle = rle_of(mask, H, W);
     struct heed_error error;
     const struct heed_colour red = { 255, 0, 0 };
-    assert_int_equal(heed_paint_mask(&image, &rle, 3.0f, red, 0.5f, &error), HEED_OK);
+    static struct heed_claim claims[W * H];
+    assert_int_equal(heed_paint_mask(&image, &rle, 3.0f, red, 0.5f, claims, &error), HEED_OK);
     for (uint32_t y = 0; y < H; y++)
         for (uint32_t x = 0; x < W; x++) {
             const bool deep = x >= 56 && x < 114 && y >= 66 && y < 104, far = x < 45 || x > 125 || y < 55 || y > 115;
@@ -99,6 +100,14 @@ static void a_mask_tints_its_pixels_and_no_others(void **state)
     const uint8_t *const edge = pixel(&image, 50, 85);
     assert_true(edge[0] > 240 && edge[1] < 20); /* the contour is opaque */
     assert_int_equal(heed_paint_mask_cost(&rle), 70 * 50);
+
+    /* The same again behind it changes nothing. */
+    uint8_t before[W * H * 3];
+    memcpy(before, image.rgb, sizeof before);
+    assert_int_equal(heed_paint_mask(&image, &rle, 3.0f, (struct heed_colour){ 0, 0, 255 }, 0.5f, claims, &error),
+                     HEED_OK);
+    for (size_t i = 0; i < sizeof before; i++)
+        assert_in_range(image.rgb[i], before[i] > 2 ? before[i] - 2 : 0, before[i] + 2);
     free(rle.runs);
     free(image.rgb);
 }

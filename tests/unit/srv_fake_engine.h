@@ -110,6 +110,13 @@ static enum heed_status fake_wait(const struct heed_detect_options *options, str
     return HEED_OK;
 }
 
+static enum heed_status fake_no_memory(struct heed_error *error)
+{
+    error->status = HEED_NO_MEMORY;
+    snprintf(error->text, sizeof error->text, "no memory");
+    return HEED_NO_MEMORY;
+}
+
 /* One cat on the left half of the photo, certain to 0.875. */
 enum heed_status heed_detect(struct heed_context *context, const struct heed_model *model, const uint8_t *bytes,
                              size_t size, const struct heed_detect_options *options, struct heed_result *result,
@@ -130,27 +137,31 @@ enum heed_status heed_detect(struct heed_context *context, const struct heed_mod
     context->image = (struct heed_image){ .rgb = calloc((size_t)info.width * info.height, 3),
                                           .width = info.width,
                                           .height = info.height };
+    if (!context->image.rgb)
+        return fake_no_memory(error);
     *result = (struct heed_result){
         .width = info.width, .height = info.height, .decode_ns = 1000000, .infer_ns = 2000000, .masks_ns = 3000000
     };
     if (options->score_min > 0.875f || (options->classes && !options->classes[2]))
         return HEED_OK;
-    result->detection_count = 1;
     result->detections = calloc(1, sizeof *result->detections);
+    uint32_t *const runs = options->masks ? malloc(3 * sizeof *runs) : NULL;
+    if (!result->detections || (options->masks && !runs)) {
+        free(result->detections);
+        free(runs);
+        return fake_no_memory(error);
+    }
+    result->detection_count = 1;
     result->detections[0] = (struct heed_detection){
         .class_index = 2, .category_id = 17, .score = 0.875f, .box = { 0, 0, (float)info.width / 2, (float)info.height }
     };
-    if (options->masks) {
+    if (runs) {
         const uint32_t half = info.width / 2 * info.height, all = info.width * info.height;
-        uint32_t *const runs = malloc(3 * sizeof *runs);
-        runs[0] = 0;
+        runs[0] = half ? 0 : all;
         runs[1] = half;
         runs[2] = all - half;
-        const size_t count = half == 0 ? 1 : 3;
-        if (half == 0)
-            runs[0] = all;
         result->detections[0].mask =
-            (struct heed_rle){ .height = info.height, .width = info.width, .runs = runs, .run_count = count };
+            (struct heed_rle){ .height = info.height, .width = info.width, .runs = runs, .run_count = half ? 3 : 1 };
     }
     return HEED_OK;
 }

@@ -212,7 +212,7 @@ class Run:
                 if n % 20 == 0:
                     means = "  ".join(f"{name} {value / n:.3f}" for name, value in sums.items())
                     print(f"step {self.step}/{self.steps}  {means}  {(time.monotonic() - started) / n:.2f} s a step", flush=True)
-                if n % 100 == 0:
+                if self.step % 100 == 0:
                     self.save("last.pt")
                 if self.step >= end:
                     break

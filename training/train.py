@@ -44,15 +44,17 @@ def arguments():
     p.add_argument("--only", choices=("boxes", "masks"), help="train this and freeze the other; masks: the detector too")
     p.add_argument("--regions", type=int, default=8, help="masks per photo")
     p.add_argument("--imitate", action="store_true", help="follow the start weights' mean answer on a photo and its mirror image too")
-    p.add_argument("--truth-class", type=float, default=1.0, help="weight of the class loss on the true boxes")
-    p.add_argument("--truth-box", type=float, default=1.0, help="weight of the box losses on the true boxes")
+    p.add_argument("--truth", type=float, default=1.0, help="weight of the losses on true boxes; 0: imitate only")
     p.add_argument("--measure-every", type=int, default=1, help="epochs between measurements on val")
     p.add_argument("--ema", type=float, default=0.999, help="decay of the averaged weights, which are what is measured and exported")
     p.add_argument("--float32", action="store_true", help="no bfloat16 in the network's forward and backward pass")
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--stop-after", type=int, default=0, help="optimiser steps; 0: the whole schedule")
-    return p.parse_args()
+    args = p.parse_args()
+    if args.imitate and args.only == "masks":
+        p.error("--imitate is about boxes, --only masks leaves them as they are")
+    return args
 
 
 def with_attention(spec, kind):
@@ -173,19 +175,19 @@ class Run:
         shape = batch.inputs.shape[2:]
         losses = {}
         with torch.autocast("cpu", torch.bfloat16, enabled=not self.args.float32):
-            class_logits, distances, features = self.model(batch.inputs)
+            levels = self.model.levels(batch.inputs)
             if self.args.only != "boxes":
-                features = features.float()  # RoIAlign has no bfloat16
+                features = self.model.mask_features(levels).float()  # RoIAlign has no bfloat16
                 losses["mask"] = mask_loss(self.model, features, batch.targets, shape, self.args.regions, generator)
+            if self.args.only != "masks":
+                class_logits, distances = (output.float() for output in self.model.heads(levels))
             if self.teacher:
-                answer = mirrored_answer(self.teacher, batch.inputs)
-        class_logits, distances = class_logits.float(), distances.float()
+                scores, distributions = mirrored_answer(self.teacher, batch.inputs)
         if self.teacher:
-            losses |= imitation_loss(class_logits, distances, *answer)
-        if self.args.only != "masks":
+            losses |= imitation_loss(class_logits, distances, scores, distributions)
+        if self.args.only != "masks" and self.args.truth:
             truth = detection_loss(self.model, class_logits, distances, batch.targets, shape)
-            weight = {"class": self.args.truth_class, "box": self.args.truth_box, "distance": self.args.truth_box}
-            losses |= {name: loss * weight[name] for name, loss in truth.items()}
+            losses |= {name: loss * self.args.truth for name, loss in truth.items()}
         self.optimizer.zero_grad()
         sum(losses.values()).backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 10.0)

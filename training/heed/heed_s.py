@@ -190,10 +190,13 @@ class HeedS(nn.Module):
         outputs = torch.cat(outputs, dim=2).transpose(1, 2)  # (batch, cells, classes + 4 * bins)
         return outputs[..., : self.classes], outputs[..., self.classes :].unflatten(2, (4, self.bins))
 
+    def mask_features(self, levels):
+        return self.attend("mask", self.mask.features(*levels))
+
     def forward(self, x):
         """-> class logits, distance logits, mask features"""
         levels = self.levels(x)
-        return *self.heads(levels), self.attend("mask", self.mask.features(*levels))
+        return *self.heads(levels), self.mask_features(levels)
 
     def cells(self, height, width):
         """Centres (cells, 2) and strides (cells) of an input's cells, and how many each level has."""

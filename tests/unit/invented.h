@@ -115,10 +115,12 @@ static inline size_t pass_measure(const struct heed_kernels *kernels, unsigned l
     fn(&forward, arg);
     assert_int_equal(forward.status, HEED_OK);
     assert_true(arena.peak <= planned);
+    const size_t computed = arena.peak;
+    heed_arena_deinit(&arena);
     heed_crew_free(crew);
     free(block);
     *planned_bytes = planned;
-    return arena.peak;
+    return computed;
 }
 
 /* Where what is computed does not depend on the data, computing takes exactly what was planned. */

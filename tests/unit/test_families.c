@@ -278,6 +278,7 @@ static void a_cancelled_pass_finds_nothing(void **state)
         assert_int_equal(forward.status, HEED_CANCELLED);
         assert_int_equal(it.findings.count, 0);
         forget(&it.findings);
+        heed_arena_deinit(&arena);
         free(block);
         net_deinit(&net);
     }

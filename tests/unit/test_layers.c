@@ -522,6 +522,7 @@ static float untouched(const atomic_bool *cancel, uint64_t deadline_ns, enum hee
     heed_conv_into(&forward, &conv, &x, NULL, &y);
     assert_int_equal(forward.status, wanted);
     const float left = y.data[0];
+    heed_arena_deinit(&arena);
     heed_crew_free(crew);
     net_deinit(&net);
     return left;

@@ -117,6 +117,7 @@ static enum MHD_Result send_reply(struct exchange *exchange)
     reply->body = NULL; /* the response's now */
     add_headers(response, exchange);
     srv_client_enter(&client->socket, SRV_CLIENT_REPLY, client->http->server->options->send_timeout_ms);
+    client->socket.deadline_ns += reply->size * SRV_NS_PER_BYTE;
     const enum MHD_Result queued = MHD_queue_response(client->connection, reply->status, response);
     MHD_destroy_response(response);
     return queued;
@@ -275,6 +276,7 @@ static enum MHD_Result take_body(struct exchange *exchange, const char *data, si
     }
     memcpy(exchange->body + request->body_size, data, *size);
     request->body_size += *size;
+    exchange->client->socket.deadline_ns += *size * SRV_NS_PER_BYTE;
     exchange->client->http->server->metrics.received_bytes += *size;
     *size = 0;
     return MHD_YES;

@@ -28,8 +28,8 @@
     INTEGER(memory_mb, 0, 0, 1048576, "memory budget in MiB; 0: what the models need and 512 for requests")            \
     INTEGER(connections_max, 2048, 1, 65536, "most connections at a time")                                             \
     INTEGER(header_timeout_ms, 10000, 10, 3600000, "time for a request's headers to arrive")                           \
-    INTEGER(body_timeout_ms, 30000, 10, 3600000, "time for a request's body to arrive")                                \
-    INTEGER(send_timeout_ms, 30000, 10, 3600000, "time for a client to take its reply")                                \
+    INTEGER(body_timeout_ms, 30000, 10, 3600000, "time for a body to arrive, and a second more for each 64 KiB")       \
+    INTEGER(send_timeout_ms, 30000, 10, 3600000, "time for a reply to be taken, and a second more for each 64 KiB")    \
     INTEGER(idle_timeout_ms, 60000, 10, 3600000, "time a connection may wait for its next request")                    \
     INTEGER(drain_ms, 30000, 0, 3600000, "time for accepted requests to finish after SIGTERM")                         \
     INTEGER(jpeg_quality, 90, 1, 100, "quality of drawn JPEG pictures")                                                \

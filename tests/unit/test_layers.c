@@ -370,7 +370,6 @@ static void copy_out(struct heed_forward *forward, struct map_case *it, const st
     it->floats = heed_tensor_pixels(y) * y->c;
     if (heed_arena_counting(forward->arena))
         return;
-    free(it->y);
     it->y = malloc(it->floats * sizeof *it->y);
     memcpy(it->y, y->data, it->floats * sizeof *it->y);
 }

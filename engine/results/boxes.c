@@ -6,6 +6,7 @@
 #include "results/boxes.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -102,31 +103,78 @@ float heed_box_iou(const float a[4], const float b[4])
     return both / (area_of(a) + area_of(b) - both);
 }
 
-/* Greedy suppression of one group in falling order of score; survivors move to `out` (at or before c). */
-static size_t nms_group(const struct heed_candidate *c, size_t count, double iou, size_t keep, uint8_t *suppressed,
+/* Some candidates of a group side by side, so that one box is compared with several of them at a time. */
+enum { BLOCK = 128 };
+struct block {
+    float x1[BLOCK], y1[BLOCK], x2[BLOCK], y2[BLOCK], area[BLOCK];
+};
+
+static void block_fill(struct block *block, const struct heed_candidate *c, size_t count)
+{
+    for (size_t j = 0; j < count; j++) {
+        block->x1[j] = c[j].box[0];
+        block->y1[j] = c[j].box[1];
+        block->x2[j] = c[j].box[2];
+        block->y2[j] = c[j].box[3];
+        block->area[j] = area_of(c[j].box);
+    }
+}
+
+/* Marks the block's candidates [first, count) that overlap the box too much: heed_box_iou without a branch, for the
+ * compiler to vectorise (0 / 0 is not above any limit). */
+static void block_suppress(const struct block *restrict block, size_t first, size_t count, const float box[4],
+                           float limit, uint8_t *restrict suppressed)
+{
+    const float area = area_of(box), x1 = box[0], y1 = box[1], x2 = box[2], y2 = box[3];
+    for (size_t j = first; j < count; j++) {
+        const float w = max_of(0.0f, min_of(x2, block->x2[j]) - max_of(x1, block->x1[j]));
+        const float h = max_of(0.0f, min_of(y2, block->y2[j]) - max_of(y1, block->y1[j]));
+        const float both = w * h;
+        suppressed[j] |= both / (area + block->area[j] - both) > limit;
+    }
+}
+
+/* Greedy suppression of one group in falling order of score; survivors move to `out` (at or before c). Block after
+ * block: first against all that is kept already, then among itself. */
+static size_t nms_group(const struct heed_candidate *c, size_t count, float limit, size_t keep, uint8_t *suppressed,
                         struct heed_candidate *out)
 {
     size_t kept = 0;
     memset(suppressed, 0, count);
-    for (size_t i = 0; i < count && kept < keep; i++) {
-        if (suppressed[i])
-            continue;
-        for (size_t j = i + 1; j < count; j++)
-            suppressed[j] |= (double)heed_box_iou(c[i].box, c[j].box) > iou;
-        out[kept++] = c[i];
+    for (size_t begin = 0; begin < count && kept < keep; begin += BLOCK) {
+        const size_t n = count - begin < BLOCK ? count - begin : BLOCK;
+        struct block block;
+        block_fill(&block, c + begin, n);
+        for (size_t i = 0; i < kept; i++)
+            block_suppress(&block, 0, n, out[i].box, limit, suppressed + begin);
+        for (size_t i = 0; i < n && kept < keep; i++) {
+            if (suppressed[begin + i])
+                continue;
+            out[kept] = c[begin + i];
+            block_suppress(&block, i + 1, n, out[kept].box, limit, suppressed + begin);
+            kept++;
+        }
     }
     return kept;
 }
 
+/* The largest float that is not above the limit: a float is above the one where it is above the other. */
+static float float_limit(double limit)
+{
+    const float nearest = (float)limit;
+    return (double)nearest > limit ? nextafterf(nearest, -INFINITY) : nearest;
+}
+
 size_t heed_nms(struct heed_candidate *candidates, size_t count, double iou, size_t keep, uint8_t *suppressed)
 {
+    const float limit = float_limit(iou);
     /* Group by group, so that the cost is the sum of the groups' squares and not the square of their sum. */
     heapsort_candidates(candidates, count, before_by_group);
     size_t kept = 0;
     for (size_t first = 0, end; first < count; first = end) {
         for (end = first + 1; end < count && candidates[end].group == candidates[first].group;)
             end++;
-        kept += nms_group(candidates + first, end - first, iou, keep, suppressed, candidates + kept);
+        kept += nms_group(candidates + first, end - first, limit, keep, suppressed, candidates + kept);
     }
     heed_candidates_sort(candidates, kept);
     return kept < keep ? kept : keep;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "commands.h"
 #include "flags.h"
@@ -30,7 +31,7 @@ struct bench {
     struct summary summary[PARTS];
     struct heed_profile profile;
     size_t profiled_rounds;
-    double peak; /* multiply-adds a second, all threads */
+    double peak; /* multiply-adds a second: the machine's, with these threads, whatever level was asked for */
 };
 
 /* ---- The photo ------------------------------------------------------------------------------------ */
@@ -104,17 +105,28 @@ static struct summary summarise(double *values, size_t count)
     };
 }
 
+/* On a terminal, so that a large model's minutes are not silent. */
+static void show_progress(const char *what, size_t done, size_t of)
+{
+    if (isatty(STDERR_FILENO))
+        fprintf(stderr, done < of ? "\r\033[K%s %zu of %zu" : "\r\033[K", what, done + 1, of);
+}
+
 static enum heed_status measure(struct bench *bench, size_t warm_up, struct heed_error *error)
 {
     double ms[PARTS];
     enum heed_status status = HEED_OK;
-    for (size_t i = 0; i < warm_up && status == HEED_OK; i++)
+    for (size_t i = 0; i < warm_up && status == HEED_OK; i++) {
+        show_progress("warm-up", i, warm_up);
         status = detect_once(bench, ms, error);
+    }
     for (size_t i = 0; i < bench->rounds && status == HEED_OK; i++) {
+        show_progress("round", i, bench->rounds);
         status = detect_once(bench, ms, error);
         for (int part = 0; part < PARTS; part++)
             bench->ms[part][i] = ms[part];
     }
+    show_progress("", bench->rounds, bench->rounds);
     if (status != HEED_OK)
         return status;
     for (int part = 0; part < PARTS; part++)
@@ -352,7 +364,7 @@ int srv_command_bench(int argc, char **argv)
     } else if (!reserve(&bench) || run(&bench, photo, warm_up, &error) != HEED_OK) {
         exit_status = SRV_EXIT_FAILED;
     } else {
-        bench.peak = heed_cpu_peak(srv_cpu_mask(cpu)) * bench.session.threads;
+        bench.peak = heed_cpu_peak(HEED_CPU_ANY) * bench.session.threads;
         exit_status = SRV_EXIT_OK;
     }
     if (exit_status != SRV_EXIT_OK)

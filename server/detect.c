@@ -373,13 +373,14 @@ size_t srv_detect_cost(const struct srv_detect *detect)
 {
     /* A mask mostly enters and leaves a pixel column once: two runs, each four bytes and then a few characters of text.
      * Photos are worked on one after the other, their results add up. */
-    enum { BASE = 64 * 1024, DETECTION = 512, RUNS_BYTES = 2 * (4 + 3), UNKNOWN_SIDE = 4096 };
+    enum { BASE = 64 * 1024, DETECTION = 512, RUNS_BYTES = 2 * (4 + 3), UNKNOWN_SIDE = 4096, UNKNOWN_CODEC_BYTES = 3 };
     size_t cost = BASE, largest_copy = 0;
     for (size_t i = 0; i < detect->photo_count; i++) {
         const struct srv_photo *const photo = &detect->photos[i];
         const size_t width = photo->info.width ? photo->info.width : UNKNOWN_SIDE;
         const size_t height = photo->info.height ? photo->info.height : UNKNOWN_SIDE;
         size_t copy = photo->base64 ? BASE64_DECODE_LENGTH(photo->size) : 0;
+        copy += photo->info.width ? photo->info.codec_bytes : width * height * UNKNOWN_CODEC_BYTES;
         if (detect->output != SRV_ACCEPT_JSON)
             copy += width * height * 3;
         largest_copy = copy > largest_copy ? copy : largest_copy;

@@ -14,6 +14,7 @@ struct heed_jpeg_header {
     uint32_t width, height; /* as stored */
     uint8_t components;     /* 1, 3 or 4 */
     uint8_t orientation;    /* EXIF, 1..8 */
+    uint64_t codec_bytes;   /* all coefficients, where they come in several scans; else 0 */
 };
 /* Counts the scans of a file of several up to scans_max (0: does not count): the one thing that walks the whole file. */
 HEED_CHECKED enum heed_status heed_jpeg_header_read(const uint8_t *bytes, size_t size, uint32_t scans_max,

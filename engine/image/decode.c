@@ -73,6 +73,7 @@ enum heed_status heed_image_probe(const uint8_t *bytes, size_t size, const struc
         info->stored_width = header.width;
         info->stored_height = header.height;
         info->orientation = header.orientation;
+        info->codec_bytes = header.codec_bytes;
     }
     if (status != HEED_OK)
         return status;

@@ -9,8 +9,7 @@
 
 /* Decodes what heed_image_probe described. The pixels live in the arena (scratch it needs meanwhile is released). With a counting
  * arena only the memory is laid out and bytes may be NULL: it depends on the size and on whether the orientation is 1, not on the
- * format. Beside the arena a codec allocates for itself while it works: some rows, and for a progressive JPEG its coefficients, at
- * most 8 bytes a pixel. */
+ * format. Beside the arena a codec allocates some rows for itself, and the probe's codec_bytes. */
 HEED_CHECKED enum heed_status heed_image_decode(const uint8_t *bytes, size_t size, const struct heed_image_info *info,
                                                 struct heed_arena *arena, struct heed_image *image, struct heed_error *error);
 

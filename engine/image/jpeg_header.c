@@ -84,13 +84,37 @@ static bool next_segment(struct reader *reader, struct segment *segment)
     }
 }
 
+enum { FRAME_BYTES = 6, COMPONENT_BYTES = 3 };
+
+/* Each component's blocks are sampled h by v times in a square of the picture that is as many blocks wide and high as
+ * the largest of them; the codec keeps whole squares, of 64 coefficients of 2 bytes a block. */
+static enum heed_status read_sampling(const uint8_t *components, struct heed_jpeg_header *header,
+                                      struct heed_error *error)
+{
+    enum { BLOCK_SIDE = 8, BLOCK_BYTES = 64 * 2, FACTOR_MAX = 4 };
+    uint32_t h_max = 1, v_max = 1, blocks = 0;
+    for (uint8_t i = 0; i < header->components; i++) {
+        const uint32_t h = components[i * COMPONENT_BYTES + 1] >> 4, v = components[i * COMPONENT_BYTES + 1] & 15;
+        if (h < 1 || h > FACTOR_MAX || v < 1 || v > FACTOR_MAX)
+            return heed_fail(error, HEED_BAD_IMAGE, "JPEG component %u is sampled %u x %u; 1 to %d are allowed", i, h,
+                             v, FACTOR_MAX);
+        h_max = h > h_max ? h : h_max;
+        v_max = v > v_max ? v : v_max;
+        blocks += h * v;
+    }
+    const uint64_t across = (header->width + BLOCK_SIDE * h_max - 1) / (BLOCK_SIDE * h_max);
+    const uint64_t down = (header->height + BLOCK_SIDE * v_max - 1) / (BLOCK_SIDE * v_max);
+    header->codec_bytes = across * down * blocks * BLOCK_BYTES;
+    return HEED_OK;
+}
+
 static enum heed_status read_frame(const struct segment *segment, struct heed_jpeg_header *header,
                                    struct heed_error *error)
 {
     if (segment->marker > MARKER_SOF2 && segment->marker != MARKER_SOF9 && segment->marker != MARKER_SOF10)
         return heed_fail(error, HEED_BAD_IMAGE, "JPEG of a kind that is not read (lossless or hierarchical, SOF%d)",
                          segment->marker - MARKER_SOF0);
-    if (segment->size < 6)
+    if (segment->size < FRAME_BYTES)
         return heed_fail(error, HEED_BAD_IMAGE, "JPEG frame header is %zu bytes, too short", segment->size);
     const uint8_t *const p = segment->payload;
     if (p[0] != 8)
@@ -102,7 +126,10 @@ static enum heed_status read_frame(const struct segment *segment, struct heed_jp
         return heed_fail(error, HEED_BAD_IMAGE, "JPEG header gives a size of %u x %u", header->width, header->height);
     if (header->components != 1 && header->components != 3 && header->components != 4)
         return heed_fail(error, HEED_BAD_IMAGE, "JPEG has %u components; 1, 3 or 4 are read", header->components);
-    return HEED_OK;
+    if (segment->size != FRAME_BYTES + COMPONENT_BYTES * (size_t)header->components)
+        return heed_fail(error, HEED_BAD_IMAGE, "JPEG frame header of %u components is %zu bytes", header->components,
+                         segment->size);
+    return read_sampling(p + FRAME_BYTES, header, error);
 }
 
 /* A progressive file, or one whose components come in scans of their own, makes the codec keep every coefficient and go
@@ -150,9 +177,11 @@ enum heed_status heed_jpeg_header_read(const uint8_t *bytes, size_t size, uint32
         if (segment.marker == MARKER_SOS) {
             if (!framed)
                 return heed_fail(error, HEED_BAD_IMAGE, "JPEG has a scan before its frame header");
-            if (scans_max == 0 || scan_is_whole(&segment, header, progressive))
+            if (scan_is_whole(&segment, header, progressive)) {
+                header->codec_bytes = 0;
                 return HEED_OK;
-            return count_scans(reader, scans_max, error);
+            }
+            return scans_max ? count_scans(reader, scans_max, error) : HEED_OK;
         }
     }
     return heed_fail(error, HEED_BAD_IMAGE, "JPEG ends inside its header");

@@ -368,6 +368,26 @@ static void limits_are_refused_from_the_header_and_named(void **state)
     free(jpeg.data);
 }
 
+static void the_codec_s_own_memory_is_told_for_files_of_several_scans(void **state)
+{
+    (void)state;
+    const struct {
+        uint32_t width, height;
+        int sampling;
+        uint64_t blocks; /* of all components, in whole squares */
+    } cases[] = { { 64, 48, TJSAMP_444, 3 * 8 * 6 }, { 65, 49, TJSAMP_420, 5 * 4 * 6 }, { 1, 1, TJSAMP_411, 6 } };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int progressive = 0; progressive < 2; progressive++) {
+            struct bytes jpeg = make_jpeg(cases[i].width, cases[i].height, TJPF_RGB, cases[i].sampling,
+                                          progressive ? TJFLAG_PROGRESSIVE : 0);
+            struct heed_image_info info;
+            struct heed_error error;
+            assert_int_equal(heed_image_probe(jpeg.data, jpeg.size, &no_limits, &info, &error), HEED_OK);
+            assert_int_equal(info.codec_bytes, progressive ? cases[i].blocks * 128 : 0);
+            free(jpeg.data);
+        }
+}
+
 static void other_file_types_are_named(void **state)
 {
     (void)state;
@@ -413,6 +433,7 @@ int main(void)
         cmocka_unit_test(bytes_after_the_end_are_harmless),
         cmocka_unit_test(stray_bytes_before_the_end_marker_are_harmless),
         cmocka_unit_test(limits_are_refused_from_the_header_and_named),
+        cmocka_unit_test(the_codec_s_own_memory_is_told_for_files_of_several_scans),
         cmocka_unit_test(other_file_types_are_named),
         cmocka_unit_test(an_encoded_picture_decodes_to_itself),
     };

@@ -80,6 +80,21 @@ static enum heed_status build(struct heed_model *model, struct heed_weights *wei
     return HEED_OK;
 }
 
+/* The last step of every load: the weights are freed, and so is the model where anything went wrong. */
+static enum heed_status finish(struct heed_model *model, enum heed_status status, struct heed_weights *weights,
+                               const struct heed_model_options *options, struct heed_model **out,
+                               struct heed_error *error)
+{
+    if (status == HEED_OK)
+        status = build(model, weights, options, error);
+    heed_weights_free(weights);
+    if (status == HEED_OK)
+        *out = model;
+    else
+        heed_model_free(model);
+    return status;
+}
+
 enum heed_status heed_model_load(const char *path, const struct heed_model_options *options, struct heed_model **out,
                                  struct heed_error *error)
 {
@@ -90,14 +105,7 @@ enum heed_status heed_model_load(const char *path, const struct heed_model_optio
     enum heed_status status = heed_spec_load(path, &model->spec, error);
     if (status == HEED_OK)
         status = heed_weights_open(model->spec.weights_path, &weights, error);
-    if (status == HEED_OK)
-        status = build(model, weights, options, error);
-    heed_weights_free(weights);
-    if (status == HEED_OK)
-        *out = model;
-    else
-        heed_model_free(model);
-    return status;
+    return finish(model, status, weights, options, out, error);
 }
 
 enum heed_status heed_model_load_builtin(const struct heed_model_options *options, struct heed_model **out,
@@ -112,14 +120,7 @@ enum heed_status heed_model_load_builtin(const struct heed_model_options *option
                                               (const char *)files.labels, files.labels_size, &model->spec, error);
     if (status == HEED_OK)
         status = heed_weights_open_memory(model->spec.weights_path, files.weights, files.weights_size, &weights, error);
-    if (status == HEED_OK)
-        status = build(model, weights, options, error);
-    heed_weights_free(weights);
-    if (status == HEED_OK)
-        *out = model;
-    else
-        heed_model_free(model);
-    return status;
+    return finish(model, status, weights, options, out, error);
 }
 
 void heed_model_free(struct heed_model *model)

@@ -1,5 +1,6 @@
-/* What every model family gives: a network built from a spec and weights, and a forward pass from a prepared photo to boxes and
- * mask logits. A new family is one file and one line in family.c. Networks never change after loading: any number of threads. */
+/* What every model family gives: a network built from a spec and weights, and a forward pass from a prepared photo to
+ * boxes and mask logits. A new family is one file and one line in family.c. Networks never change after loading: any
+ * number of threads. */
 #ifndef HEED_MODELS_FAMILY_H
 #define HEED_MODELS_FAMILY_H
 
@@ -31,7 +32,8 @@ struct heed_found {
     uint32_t class_index;
 };
 
-/* Lives in the pass's arena. mask_logits (count, 28, 28) of the wanted class, before the sigmoid, NULL where not asked. */
+/* Lives in the pass's arena. mask_logits (count, 28, 28) of the wanted class, before the sigmoid, NULL where not asked.
+ */
 struct heed_findings {
     struct heed_found *found; /* by falling score */
     size_t count;
@@ -44,7 +46,8 @@ struct heed_family {
     void *(*load)(struct heed_loader *loader, const struct heed_spec *spec);
     /* input: (1, input_h, input_w, 3), normalised. While planning, findings->count is query->detections_max. */
     void (*forward)(struct heed_forward *forward, const void *network, const struct heed_tensor *input,
-                    const struct heed_geometry *geometry, const struct heed_query *query, struct heed_findings *findings);
+                    const struct heed_geometry *geometry, const struct heed_query *query,
+                    struct heed_findings *findings);
 };
 
 /* NULL if there is none of that name. */

@@ -324,17 +324,51 @@ static void a_cancelled_or_late_pass_stops(void **state)
 
 /* ---- Memory ---------------------------------------------------------------------------------------- */
 
+/* A JPEG of this size; with an orientation other than 1, an EXIF segment behind its first two bytes says so. */
+static struct photo painted(uint32_t width, uint32_t height, uint8_t orientation)
+{
+    struct heed_image image = { .rgb = malloc((size_t)3 * width * height), .width = width, .height = height };
+    for (size_t i = 0; i < (size_t)3 * width * height; i++)
+        image.rgb[i] = (uint8_t)(i * i / 7);
+    uint8_t *jpeg;
+    size_t size;
+    struct heed_error error;
+    assert_int_equal(heed_image_encode_jpeg(&image, 80, &jpeg, &size, &error), HEED_OK);
+    free(image.rgb);
+
+    const uint8_t exif[] = { 0xff, 0xe1, 0,    34, 'E', 'x', 'i', 'f', 0, 0, 'I',         'I', 42, 0, 8, 0, 0, 0,
+                             1,    0,    0x12, 1,  3,   0,   1,   0,   0, 0, orientation, 0,   0,  0, 0, 0, 0, 0 };
+    struct photo photo = { .bytes = malloc(size + sizeof exif), .size = size + sizeof exif };
+    memcpy(photo.bytes, jpeg, 2);
+    memcpy(photo.bytes + 2, exif, sizeof exif);
+    memcpy(photo.bytes + 2 + sizeof exif, jpeg + 2, size - 2);
+    free(jpeg);
+    return photo;
+}
+
+/* With everything asked for that there is. */
 static void the_memory_that_is_told_is_enough(void **state)
 {
     (void)state;
-    for (unsigned threads = 1; threads <= 3; threads++) {
-        struct bed bed = bed_make(threads, heed_model_memory(model, 451, 300, threads));
-        struct heed_detect_options options = usual;
-        options.score_min = 0;
-        options.detections_max = 1000;
-        struct heed_result result = detect(&bed, &cat, &options);
+    static const struct {
+        uint32_t width, height;
+        uint8_t orientation;
+    } photos[] = { { 1, 1, 1 },     { 1, 3000, 1 },  { 3000, 1, 6 },    { 33, 47, 8 },
+                   { 451, 300, 1 }, { 300, 451, 6 }, { 1500, 1500, 3 }, { 416, 417, 1 } };
+    for (size_t i = 0; i < sizeof photos / sizeof *photos; i++) {
+        const bool lying = photos[i].orientation >= 5;
+        const uint32_t width = lying ? photos[i].height : photos[i].width;
+        const uint32_t height = lying ? photos[i].width : photos[i].height;
+        const unsigned threads = 1 + (unsigned)i % 3;
+        struct photo photo = painted(photos[i].width, photos[i].height, photos[i].orientation);
+        struct bed bed = bed_make(threads, heed_model_memory(model, width, height, threads));
+        const struct heed_detect_options all = { .score_min = 0, .detections_max = 1000, .masks = true };
+        struct heed_result result = detect(&bed, &photo, &all);
+        assert_int_equal(result.width, width);
+        assert_int_equal(result.height, height);
         heed_result_deinit(&result);
         bed_free(&bed);
+        free(photo.bytes);
     }
 }
 

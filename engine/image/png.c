@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <spng.h>
 
-/* Colour profiles and texts of real photos stay far below these. */
-enum { CHUNK_BYTES_MAX = 8 << 20, CHUNKS_BYTES_MAX = 32 << 20 };
+/* Of the chunks beside the pixels, which libspng keeps: profiles and texts of real photos stay far below. */
+enum { CHUNKS_BYTES_MAX = 8 << 20 };
 
 static enum heed_status codec_failed(int code, struct heed_error *error)
 {
@@ -26,7 +26,7 @@ static int reader_open(spng_ctx **reader, const uint8_t *bytes, size_t size, str
         return SPNG_EMEM;
     int code = spng_set_crc_action(*reader, SPNG_CRC_ERROR, SPNG_CRC_ERROR);
     if (!code)
-        code = spng_set_chunk_limits(*reader, CHUNK_BYTES_MAX, CHUNKS_BYTES_MAX);
+        code = spng_set_chunk_limits(*reader, CHUNKS_BYTES_MAX, CHUNKS_BYTES_MAX);
     if (!code)
         code = spng_set_png_buffer(*reader, bytes, size);
     if (!code)

@@ -267,6 +267,54 @@ static void pixel_limit_is_refused_from_the_header(void **state)
     free(png.data);
 }
 
+static uint32_t checksum(const uint8_t *data, size_t size)
+{
+    uint32_t crc = 0xffffffffu;
+    for (size_t i = 0; i < size; i++) {
+        crc ^= data[i];
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
+    }
+    return ~crc;
+}
+
+static void put_big_endian(uint8_t *to, uint32_t value)
+{
+    for (int i = 0; i < 4; i++)
+        to[i] = (uint8_t)(value >> (24 - 8 * i));
+}
+
+/* A text of so many bytes between the header and the pixels. */
+static struct bytes with_text(struct bytes png, uint32_t size)
+{
+    enum { HEADER_END = 8 + 25 };
+    struct bytes longer = { malloc(png.size + size + 12), png.size + size + 12 };
+    uint8_t *const chunk = longer.data + HEADER_END;
+    memcpy(longer.data, png.data, HEADER_END);
+    put_big_endian(chunk, size);
+    memcpy(chunk + 4, "tEXt", 4);
+    memset(chunk + 8, 'a', size);
+    chunk[8 + 3] = 0; /* the end of its keyword */
+    put_big_endian(chunk + 8 + size, checksum(chunk + 4, size + 4));
+    memcpy(chunk + 12 + size, png.data + HEADER_END, png.size - HEADER_END);
+    free(png.data);
+    return longer;
+}
+
+static void chunks_beside_the_pixels_are_read_up_to_a_limit(void **state)
+{
+    (void)state;
+    const struct kind kind = { SPNG_COLOR_TYPE_TRUECOLOR, 8, false, false };
+    const uint32_t sizes[] = { 1 << 20, 9 << 20 };
+    for (int i = 0; i < 2; i++) {
+        struct bytes png = with_text(make_png(&kind, NULL), sizes[i]);
+        struct decoded d = decode(png.data, png.size);
+        assert_int_equal(d.status, i == 0 ? HEED_OK : HEED_BAD_IMAGE);
+        free(d.block);
+        free(png.data);
+    }
+}
+
 static void encoded_rgb_decodes_to_the_same_bytes(void **state)
 {
     (void)state;
@@ -312,6 +360,7 @@ int main(void)
         cmocka_unit_test(a_file_cut_or_damaged_anywhere_is_refused_with_a_reason),
         cmocka_unit_test(bytes_after_the_end_are_harmless),
         cmocka_unit_test(pixel_limit_is_refused_from_the_header),
+        cmocka_unit_test(chunks_beside_the_pixels_are_read_up_to_a_limit),
         cmocka_unit_test(encoded_rgb_decodes_to_the_same_bytes),
         cmocka_unit_test(encoded_bits_are_a_png_of_depth_one),
     };

@@ -61,7 +61,7 @@ static struct heed_tensor run(struct heed_forward *forward, const void *attentio
 static void every_mechanism_equals_the_reference_for_any_heads_and_positions(void **state)
 {
     (void)state;
-    golden_check_layer(&suite, &(struct golden_layer){ NULL, load, run }, TOLERANCE);
+    golden_check_layer(&suite, &(struct golden_layer){ .load = load, .run = run }, TOLERANCE);
 }
 
 int check_attention(void)

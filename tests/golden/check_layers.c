@@ -83,7 +83,8 @@ static struct heed_tensor run_conv(struct heed_forward *forward, const void *con
     if (!json_is_true(golden_member(c, "residual")))
         return heed_conv(forward, conv, x);
     const struct heed_tensor y = heed_forward_tensor(forward, x->n, x->h, x->w, golden_size(c, "outputs"));
-    const struct heed_tensor residual = golden_tensor(forward, golden_text(c, "name"), "residual", y.n, y.h, y.w, y.c);
+    const struct heed_tensor residual =
+        golden_tensor(forward, golden_text(c, "name"), "residual", 1, y.n, y.h, y.w, y.c);
     heed_conv_into(forward, conv, x, &residual, &y);
     return y;
 }
@@ -91,7 +92,7 @@ static struct heed_tensor run_conv(struct heed_forward *forward, const void *con
 static void convolutions_and_folded_batch_norms_equal_pytorch(void **state)
 {
     (void)state;
-    golden_check_layer(&suite, &(struct golden_layer){ "conv", load_conv, run_conv }, TOLERANCE);
+    golden_check_layer(&suite, &(struct golden_layer){ .kind = "conv", .load = load_conv, .run = run_conv }, TOLERANCE);
 }
 
 static void *load_shuffled(struct heed_loader *loader, const json_t *c)
@@ -108,7 +109,7 @@ static void *load_shuffled(struct heed_loader *loader, const json_t *c)
 static struct heed_tensor run_shuffled(struct heed_forward *forward, const void *conv, const struct heed_tensor *x,
                                        const json_t *c)
 {
-    const struct heed_tensor first = golden_tensor(forward, golden_text(c, "name"), "first", x->n, x->h, x->w, x->c);
+    const struct heed_tensor first = golden_tensor(forward, golden_text(c, "name"), "first", 1, x->n, x->h, x->w, x->c);
     const struct heed_tensor y = heed_forward_tensor(forward, x->n, x->h, x->w, 2 * x->c);
     heed_conv_shuffled_into(forward, conv, x, &first, &y);
     return y;
@@ -117,7 +118,8 @@ static struct heed_tensor run_shuffled(struct heed_forward *forward, const void 
 static void shuffled_convolutions_equal_pytorch(void **state)
 {
     (void)state;
-    golden_check_layer(&suite, &(struct golden_layer){ "shuffle", load_shuffled, run_shuffled }, TOLERANCE);
+    golden_check_layer(&suite, &(struct golden_layer){ .kind = "shuffle", .load = load_shuffled, .run = run_shuffled },
+                       TOLERANCE);
 }
 
 /* The engine's layers have no dilation yet; their kernels do. */
@@ -171,7 +173,8 @@ static void *load_dilated(struct heed_loader *loader, const json_t *c)
 static void dilated_windows_equal_pytorch(void **state)
 {
     (void)state;
-    golden_check_layer(&suite, &(struct golden_layer){ "dilated", load_dilated, run_dilated }, TOLERANCE);
+    golden_check_layer(&suite, &(struct golden_layer){ .kind = "dilated", .load = load_dilated, .run = run_dilated },
+                       TOLERANCE);
 }
 
 static void *load_deconv(struct heed_loader *loader, const json_t *c)
@@ -196,7 +199,8 @@ static struct heed_tensor run_deconv(struct heed_forward *forward, const void *c
 static void transposed_convolutions_equal_pytorch(void **state)
 {
     (void)state;
-    golden_check_layer(&suite, &(struct golden_layer){ "deconv", load_deconv, run_deconv }, TOLERANCE);
+    golden_check_layer(&suite, &(struct golden_layer){ .kind = "deconv", .load = load_deconv, .run = run_deconv },
+                       TOLERANCE);
 }
 
 /* ---- Linear ---------------------------------------------------------------------------------------- */
@@ -220,7 +224,8 @@ static struct heed_tensor run_linear(struct heed_forward *forward, const void *l
 static void linear_layers_equal_pytorch(void **state)
 {
     (void)state;
-    golden_check_layer(&suite, &(struct golden_layer){ "linear", load_linear, run_linear }, TOLERANCE);
+    golden_check_layer(&suite, &(struct golden_layer){ .kind = "linear", .load = load_linear, .run = run_linear },
+                       TOLERANCE);
 }
 
 /* ---- Without weights ------------------------------------------------------------------------------- */
@@ -237,7 +242,7 @@ static struct heed_tensor run_max_pool(struct heed_forward *forward, const void 
 static void max_pooling_equals_pytorch(void **state)
 {
     (void)state;
-    golden_check_layer(&suite, &(struct golden_layer){ "max_pool", NULL, run_max_pool }, 0);
+    golden_check_layer(&suite, &(struct golden_layer){ .kind = "max_pool", .run = run_max_pool }, 0);
 }
 
 static struct heed_tensor run_resize(struct heed_forward *forward, const void *layer, const struct heed_tensor *x,
@@ -249,7 +254,8 @@ static struct heed_tensor run_resize(struct heed_forward *forward, const void *l
     const bool nearest = strcmp(golden_text(c, "mode"), "nearest") == 0;
     const enum heed_resize_mode mode = nearest ? HEED_RESIZE_NEAREST : HEED_RESIZE_BILINEAR;
     if (json_is_true(golden_member(c, "add"))) {
-        const struct heed_tensor y = golden_tensor(forward, golden_text(c, "name"), "onto", 1, size[0], size[1], x->c);
+        const struct heed_tensor y =
+            golden_tensor(forward, golden_text(c, "name"), "onto", 1, 1, size[0], size[1], x->c);
         heed_resize_add(forward, mode, x, &y);
         return y;
     }
@@ -261,7 +267,7 @@ static struct heed_tensor run_resize(struct heed_forward *forward, const void *l
 static void resizing_equals_pytorch(void **state)
 {
     (void)state;
-    golden_check_layer(&suite, &(struct golden_layer){ "resize", NULL, run_resize }, TOLERANCE);
+    golden_check_layer(&suite, &(struct golden_layer){ .kind = "resize", .run = run_resize }, TOLERANCE);
 }
 
 /* ---- Regions --------------------------------------------------------------------------------------- */
@@ -302,7 +308,7 @@ static struct heed_tensor run_region_levels(struct heed_forward *forward, const 
         part[5] = (char)('2' + level);
         const size_t map_side = side >> (level + 2);
         levels.maps[level] =
-            golden_tensor(forward, golden_text(c, "name"), part, 1, map_side, map_side, golden_size(c, "channels"));
+            golden_tensor(forward, golden_text(c, "name"), part, 1, 1, map_side, map_side, golden_size(c, "channels"));
         levels.scales[level] = (float)map_side / (float)side;
     }
     return heed_roi_align(forward, &levels, (const float(*)[4])regions, count, golden_size(c, "out"));
@@ -311,13 +317,13 @@ static struct heed_tensor run_region_levels(struct heed_forward *forward, const 
 static void regions_inside_outside_tiny_and_empty_equal_torchvision(void **state)
 {
     (void)state;
-    golden_check_layer(&suite, &(struct golden_layer){ "region_align", NULL, run_region_align }, TOLERANCE);
+    golden_check_layer(&suite, &(struct golden_layer){ .kind = "region_align", .run = run_region_align }, TOLERANCE);
 }
 
 static void regions_are_read_from_the_level_torchvision_reads(void **state)
 {
     (void)state;
-    golden_check_layer(&suite, &(struct golden_layer){ "region_levels", NULL, run_region_levels }, TOLERANCE);
+    golden_check_layer(&suite, &(struct golden_layer){ .kind = "region_levels", .run = run_region_levels }, TOLERANCE);
 }
 
 /* ---- The way in ------------------------------------------------------------------------------------ */
@@ -371,7 +377,7 @@ static struct heed_tensor run_prepare(struct heed_forward *forward, const void *
 static void photos_are_resized_normalised_and_padded_as_the_reference_does(void **state)
 {
     (void)state;
-    golden_check_layer(&suite, &(struct golden_layer){ "prepare", NULL, run_prepare }, TOLERANCE);
+    golden_check_layer(&suite, &(struct golden_layer){ .kind = "prepare", .run = run_prepare }, TOLERANCE);
 }
 
 /* Sizes alone, for many photos: float32 instead of double, or rounding instead of cutting, shows here first. */

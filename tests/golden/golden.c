@@ -109,7 +109,8 @@ struct heed_crew *golden_crew(unsigned threads)
 
 /* ---- Comparison ------------------------------------------------------------------------------------ */
 
-void golden_compare(const struct golden_suite *suite, const char *name, const float *values, size_t count,
+/* Values (n, h, w, c) against the stored ones of this name: all of them, or samples if fewer are stored. */
+static void compare(const struct golden_suite *suite, const char *name, const float *values, size_t count,
                     float tolerance, const char *level)
 {
     struct heed_weight stored;
@@ -143,55 +144,83 @@ void golden_compare(const struct golden_suite *suite, const char *name, const fl
 
 /* ---- Layers ---------------------------------------------------------------------------------------- */
 
-struct heed_tensor golden_tensor(struct heed_forward *forward, const char *name, const char *part, size_t n, size_t h,
-                                 size_t w, size_t c)
+struct heed_tensor golden_tensor(struct heed_forward *forward, const char *name, const char *part, float spread,
+                                 size_t n, size_t h, size_t w, size_t c)
 {
     const struct heed_tensor tensor = heed_forward_tensor(forward, n, h, w, c);
     if (heed_forward_computes(forward))
-        generated_fill(tensor.data, n * h * w * c, generated_key("%s/%s", name, part), 0, 1);
+        generated_fill(tensor.data, n * h * w * c, generated_key("%s/%s", name, part), 0, spread);
     return tensor;
 }
 
-/* One pass; the output's pixels packed without gaps go to `packed` when computing. Returns how many floats it has. */
-static size_t run_layer(const struct golden_layer *layer, const void *loaded, struct heed_forward *forward,
-                        const json_t *c, float *packed)
+/* The outputs of a pass without gaps, one behind the other. */
+struct answer {
+    float *values;
+    size_t ends[GOLDEN_OUTPUTS_MAX], count;
+};
+
+/* One pass. Planning fills the ends, computing the values. */
+static void run_layer(const struct golden_layer *layer, const void *loaded, struct heed_forward *forward,
+                      const json_t *c, struct answer *answer)
 {
-    size_t shape[4] = { 1, 1, 1, 1 };
-    const size_t rank = json_array_size(golden_member(c, "input"));
-    golden_sizes(c, "input", shape + 4 - rank, rank); /* rows of a linear layer: (1, 1, rows, channels) */
+    size_t shape[4];
+    golden_sizes(c, "input", shape, 4);
     const struct heed_tensor input =
-        golden_tensor(forward, golden_text(c, "name"), "input", shape[0], shape[1], shape[2], shape[3]);
-    const struct heed_tensor y = layer->run(forward, loaded, &input, c);
-    const size_t pixels = heed_tensor_pixels(&y);
-    if (packed)
-        for (size_t i = 0; i < pixels; i++)
-            memcpy(packed + i * y.c, y.data + i * y.stride, y.c * sizeof *packed);
-    return pixels * y.c;
+        golden_tensor(forward, golden_text(c, "name"), "input", layer->input_spread > 0 ? layer->input_spread : 1,
+                      shape[0], shape[1], shape[2], shape[3]);
+    struct heed_tensor outputs[GOLDEN_OUTPUTS_MAX];
+    answer->count = 1;
+    if (layer->run_many)
+        answer->count = layer->run_many(forward, loaded, &input, outputs);
+    else
+        outputs[0] = layer->run(forward, loaded, &input, c);
+
+    size_t end = 0;
+    for (size_t o = 0; o < answer->count; o++) {
+        const struct heed_tensor *const y = &outputs[o];
+        const size_t pixels = heed_tensor_pixels(y);
+        for (size_t i = 0; i < pixels && answer->values; i++)
+            memcpy(answer->values + end + i * y->c, y->data + i * y->stride, y->c * sizeof *y->data);
+        end += pixels * y->c;
+        answer->ends[o] = end;
+    }
 }
 
-/* Plans, then computes within exactly the planned memory. The caller frees the output. */
-static float *answer_layer(const struct golden_layer *layer, const void *loaded, const struct heed_kernels *kernels,
-                           unsigned threads, const json_t *c, size_t *count)
+/* Plans, then computes within exactly the planned memory. The caller frees the values. */
+static struct answer answer_layer(const struct golden_layer *layer, const void *loaded,
+                                  const struct heed_kernels *kernels, unsigned threads, const json_t *c)
 {
+    struct answer answer = { 0 };
     struct heed_arena arena;
     heed_arena_init_counting(&arena);
     struct heed_forward forward = { .kernels = kernels, .arena = &arena, .lanes = threads };
-    *count = run_layer(layer, loaded, &forward, c, NULL);
+    run_layer(layer, loaded, &forward, c, &answer);
     assert_false(arena.overflowed);
     const size_t planned = arena.peak;
 
     void *const block = aligned_alloc(HEED_ALIGN, (planned + HEED_ALIGN - 1) / HEED_ALIGN * HEED_ALIGN);
-    float *const values = malloc(*count * sizeof *values);
+    answer.values = malloc(answer.ends[answer.count - 1] * sizeof *answer.values);
     struct heed_crew *const crew = golden_crew(threads);
     heed_arena_init(&arena, block, planned);
     forward.crew = crew;
-    run_layer(layer, loaded, &forward, c, values);
+    run_layer(layer, loaded, &forward, c, &answer);
     assert_int_equal(forward.status, HEED_OK);
     assert_int_equal(arena.peak, planned);
     heed_crew_free(crew);
     heed_arena_deinit(&arena);
     free(block);
-    return values;
+    return answer;
+}
+
+static void compare_answer(const struct golden_suite *suite, const struct golden_layer *layer, const json_t *c,
+                           const struct answer *answer, float tolerance, const char *level)
+{
+    for (size_t o = 0; o < answer->count; o++) {
+        char name[128];
+        snprintf(name, sizeof name, layer->run_many ? "%s/%zu" : "%s", golden_text(c, "name"), o);
+        const size_t start = o == 0 ? 0 : answer->ends[o - 1];
+        compare(suite, name, answer->values + start, answer->ends[o] - start, tolerance, level);
+    }
 }
 
 static void check_level(const struct golden_suite *suite, const struct golden_layer *layer, float tolerance,
@@ -219,18 +248,15 @@ static void check_level(const struct golden_suite *suite, const struct golden_la
             fail_msg("%s: %s was not read", name, heed_weights_unused(loader.weights));
     }
 
-    size_t count;
-    float *const alone = answer_layer(layer, loaded, &kernels, 1, c, &count);
-    golden_compare(suite, name, alone, count, tolerance, heed_cpu_level_name(level));
+    struct answer alone = answer_layer(layer, loaded, &kernels, 1, c);
+    compare_answer(suite, layer, c, &alone, tolerance, heed_cpu_level_name(level));
     for (unsigned threads = 2; threads <= GOLDEN_THREADS_MAX; threads++) {
-        size_t same;
-        float *const together = answer_layer(layer, loaded, &kernels, threads, c, &same);
-        assert_int_equal(same, count);
-        if (memcmp(together, alone, count * sizeof *alone) != 0)
+        struct answer together = answer_layer(layer, loaded, &kernels, threads, c);
+        if (memcmp(together.values, alone.values, alone.ends[alone.count - 1] * sizeof *alone.values) != 0)
             fail_msg("%s at %s: %u threads change the result", name, heed_cpu_level_name(level), threads);
-        free(together);
+        free(together.values);
     }
-    free(alone);
+    free(alone.values);
     heed_weights_free(loader.weights);
     heed_keep_free(loader.keep);
     free(bytes);
@@ -251,4 +277,39 @@ void golden_check_layer(const struct golden_suite *suite, const struct golden_la
             check_level(suite, layer, tolerance, c, levels[level]);
     }
     assert_true(checked > 0);
+}
+
+/* ---- Models ---------------------------------------------------------------------------------------- */
+
+uint32_t golden_category(size_t class_index)
+{
+    return 1000 + 7 * (uint32_t)class_index;
+}
+
+static char *text_of(json_t *json)
+{
+    char *const text = json_dumps(json, 0);
+    assert_non_null(text);
+    json_decref(json);
+    return text;
+}
+
+char *golden_model_text(const json_t *c)
+{
+    json_t *const spec = json_deep_copy(golden_member(c, "spec"));
+    json_object_set_new(spec, "name", json_string(golden_text(c, "name")));
+    json_object_set_new(spec, "labels", json_string("labels.json"));
+    json_object_set_new(spec, "weights", json_string("model.safetensors"));
+    return text_of(spec);
+}
+
+char *golden_labels_text(const json_t *c)
+{
+    json_t *const labels = json_array();
+    for (size_t i = 0; i < golden_size(c, "classes"); i++) {
+        char name[32];
+        snprintf(name, sizeof name, "class %zu", i);
+        json_array_append_new(labels, json_pack("{s:i, s:s}", "id", (int)golden_category(i), "name", name));
+    }
+    return text_of(labels);
 }

@@ -48,13 +48,18 @@ struct heed_crew *golden_crew(unsigned threads);
 
 /* ---- Layers ---------------------------------------------------------------------------------------- */
 
-/* How the cases of a kind are answered: load builds the layer (NULL: there is nothing to load), run is a forward pass.
- */
+#define GOLDEN_OUTPUTS_MAX 9
+
+/* How the cases of a kind are answered: load builds the layer (NULL: there is nothing to load), run is a forward pass;
+ * run_many is one of several outputs, stored as "NAME/0" and so on, and stands in place of run. */
 struct golden_layer {
     const char *kind; /* NULL: all cases of the suite */
     void *(*load)(struct heed_loader *loader, const json_t *c);
     struct heed_tensor (*run)(struct heed_forward *forward, const void *layer, const struct heed_tensor *input,
                               const json_t *c);
+    size_t (*run_many)(struct heed_forward *forward, const void *layer, const struct heed_tensor *input,
+                       struct heed_tensor outputs[GOLDEN_OUTPUTS_MAX]);
+    float input_spread; /* 0: 1 */
 };
 
 /* Every case of the kind at every level with 1, 2 and 3 threads. The tolerance is a share of the largest expected
@@ -63,11 +68,16 @@ struct golden_layer {
 void golden_check_layer(const struct golden_suite *suite, const struct golden_layer *layer, float tolerance);
 
 /* A generated tensor "NAME/PART" in the pass's arena. */
-struct heed_tensor golden_tensor(struct heed_forward *forward, const char *name, const char *part, size_t n, size_t h,
-                                 size_t w, size_t c);
+struct heed_tensor golden_tensor(struct heed_forward *forward, const char *name, const char *part, float spread,
+                                 size_t n, size_t h, size_t w, size_t c);
 
-/* Holds (n, h, w, c) values against the stored ones of this name: all of them, or samples if fewer are stored. */
-void golden_compare(const struct golden_suite *suite, const char *name, const float *values, size_t count,
-                    float tolerance, const char *level);
+/* ---- Models ---------------------------------------------------------------------------------------- */
+
+uint32_t golden_category(size_t class_index); /* unlike the index */
+
+/* The description of a case's model and its labels, texts for the caller to free. The weights are "model.safetensors",
+ * the labels "labels.json". */
+char *golden_model_text(const json_t *c);
+char *golden_labels_text(const json_t *c);
 
 #endif

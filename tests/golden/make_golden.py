@@ -15,9 +15,10 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2] / "tra
 import attention  # noqa: E402
 import layers  # noqa: E402
 import models  # noqa: E402
+import networks  # noqa: E402
 import results  # noqa: E402
 
-SUITES = {"layers": layers.make, "attention": attention.make, "results": results.make, "models": models.make}
+SUITES = {"layers": layers.make, "attention": attention.make, "results": results.make, "networks": networks.make, "models": models.make}
 
 
 def main():

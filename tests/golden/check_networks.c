@@ -1,0 +1,145 @@
+/* Backbones and their necks, feature by feature, against torchvision's ResNet and feature pyramid and training/heed's
+ * ShuffleNetV2 and path aggregation: with every depth, both epsilons, and attention at every place. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "checks.h"
+#include "golden.h"
+#include "models/fpn.h"
+#include "models/pan.h"
+#include "models/resnet.h"
+#include "models/shufflenet.h"
+#include "models/spec.h"
+
+#define TOLERANCE 1e-5f /* of the largest value, after up to a hundred layers */
+
+static struct golden_suite suite;
+
+static int open_suite(void **state)
+{
+    (void)state;
+    golden_open(&suite, "networks");
+    return 0;
+}
+
+static int close_suite(void **state)
+{
+    (void)state;
+    golden_close(&suite);
+    return 0;
+}
+
+static void read_spec(const json_t *c, struct heed_spec *spec)
+{
+    char *const text = golden_model_text(c), *const labels = golden_labels_text(c);
+    struct heed_error error;
+    if (heed_spec_parse(golden_text(c, "name"), text, strlen(text), labels, strlen(labels), spec, &error) != HEED_OK)
+        fail_msg("%s", error.text);
+    free(text);
+    free(labels);
+}
+
+/* A copy in the arena: a neck may use its inputs up. */
+static struct heed_tensor copy_of(struct heed_forward *forward, const struct heed_tensor *x)
+{
+    const struct heed_tensor copy = heed_forward_tensor(forward, x->n, x->h, x->w, x->c);
+    if (heed_forward_computes(forward))
+        for (size_t i = 0; i < heed_tensor_pixels(x); i++)
+            memcpy(copy.data + i * x->c, x->data + i * x->stride, x->c * sizeof *x->data);
+    return copy;
+}
+
+/* ---- ResNet and feature pyramid -------------------------------------------------------------------- */
+
+struct resnet_fpn {
+    const struct heed_resnet *resnet;
+    struct heed_fpn fpn;
+};
+
+static void *load_resnet_fpn(struct heed_loader *loader, const json_t *c)
+{
+    struct heed_spec spec;
+    read_spec(c, &spec);
+    struct resnet_fpn *const net = heed_loader_bytes(loader, sizeof *net);
+    net->resnet = heed_resnet_load(loader, &spec);
+    if (net->resnet) {
+        size_t widths[HEED_RESNET_STAGES];
+        heed_resnet_widths(net->resnet, widths);
+        heed_fpn_load(loader, &net->fpn, &spec, widths);
+    }
+    heed_spec_deinit(&spec);
+    return net;
+}
+
+static size_t run_resnet_fpn(struct heed_forward *forward, const void *layer, const struct heed_tensor *input,
+                             struct heed_tensor outputs[GOLDEN_OUTPUTS_MAX])
+{
+    const struct resnet_fpn *const net = layer;
+    struct heed_tensor features[HEED_RESNET_STAGES];
+    heed_resnet_run(forward, net->resnet, input, features);
+    for (size_t i = 0; i < HEED_RESNET_STAGES; i++)
+        outputs[i] = copy_of(forward, &features[i]);
+    heed_fpn_run(forward, &net->fpn, features, outputs + HEED_RESNET_STAGES);
+    return HEED_RESNET_STAGES + HEED_FPN_LEVELS;
+}
+
+static void resnets_and_feature_pyramids_equal_torchvision(void **state)
+{
+    (void)state;
+    const struct golden_layer layer = {
+        .kind = "resnet_fpn", .load = load_resnet_fpn, .run_many = run_resnet_fpn, .input_spread = 2
+    };
+    golden_check_layer(&suite, &layer, TOLERANCE);
+}
+
+/* ---- ShuffleNet and path aggregation --------------------------------------------------------------- */
+
+struct shufflenet_pan {
+    const struct heed_shufflenet *shufflenet;
+    struct heed_pan pan;
+};
+
+static void *load_shufflenet_pan(struct heed_loader *loader, const json_t *c)
+{
+    struct heed_spec spec;
+    read_spec(c, &spec);
+    struct shufflenet_pan *const net = heed_loader_bytes(loader, sizeof *net);
+    net->shufflenet = heed_shufflenet_load(loader, &spec);
+    heed_pan_load(loader, &net->pan, &spec, spec.stage_widths + 1);
+    heed_spec_deinit(&spec);
+    return net;
+}
+
+static size_t run_shufflenet_pan(struct heed_forward *forward, const void *layer, const struct heed_tensor *input,
+                                 struct heed_tensor outputs[GOLDEN_OUTPUTS_MAX])
+{
+    const struct shufflenet_pan *const net = layer;
+    struct heed_tensor features[HEED_SHUFFLENET_STAGES];
+    heed_shufflenet_run(forward, net->shufflenet, input, features);
+    for (size_t i = 0; i < HEED_SHUFFLENET_STAGES; i++)
+        outputs[i] = copy_of(forward, &features[i]);
+    heed_pan_run(forward, &net->pan, features, outputs + HEED_SHUFFLENET_STAGES);
+    return HEED_SHUFFLENET_STAGES + HEED_PAN_LEVELS;
+}
+
+static void shufflenets_and_path_aggregation_equal_the_reference(void **state)
+{
+    (void)state;
+    const struct golden_layer layer = {
+        .kind = "shufflenet_pan", .load = load_shufflenet_pan, .run_many = run_shufflenet_pan, .input_spread = 2
+    };
+    golden_check_layer(&suite, &layer, TOLERANCE);
+}
+
+int check_networks(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(resnets_and_feature_pyramids_equal_torchvision),
+        cmocka_unit_test(shufflenets_and_path_aggregation_equal_the_reference),
+    };
+    return cmocka_run_group_tests_name("networks", tests, open_suite, close_suite);
+}

@@ -317,25 +317,42 @@ static enum heed_status stopped(enum heed_status status, struct heed_error *erro
     return heed_fail(error, status, "%s", heed_status_text(status));
 }
 
-/* The photo is decoded and kept in front of the arena. */
-static enum heed_status infer(struct heed_context *context, const struct heed_model *model,
-                              const struct heed_detect_options *options, const struct heed_query *query,
-                              struct heed_result *result, struct heed_error *error)
+/* The photo is decoded and kept in front of the arena: unless something is wrong with it, or nobody waits for it any
+ * more. */
+static enum heed_status receive(struct heed_context *context, const struct heed_model *model, const uint8_t *bytes,
+                                size_t size, const struct heed_detect_options *options, struct heed_forward *forward,
+                                struct heed_query *query, struct heed_result *result, struct heed_error *error)
 {
-    struct heed_forward forward = {
-        .kernels = &model->kernels,
-        .crew = context->crew,
-        .arena = &context->arena,
-        .lanes = heed_crew_lanes(context->crew),
-        .cancel = options->cancel,
-        .deadline_ns = options->deadline_ns,
-        .profile = context->profile,
-    };
+    const uint64_t start = heed_now_ns();
+    struct heed_image_info info;
+    struct heed_image photo;
+    enum heed_status status = check_options(model, options, query, error);
+    if (status == HEED_OK)
+        status = heed_image_probe(bytes, size, &options->limits, &info, error);
+    if (status == HEED_OK)
+        status = check_memory(context, model, &info, query, error);
+    if (status == HEED_OK && !heed_forward_computes(forward))
+        status = stopped(forward->status, error);
+    if (status == HEED_OK)
+        status = heed_image_decode(bytes, size, &info, &context->arena, &photo, error);
+    if (status != HEED_OK)
+        return status;
+    context->photo = photo;
+    result->width = info.width;
+    result->height = info.height;
+    result->decode_ns = heed_now_ns() - start;
+    return HEED_OK;
+}
+
+static enum heed_status infer(struct heed_context *context, const struct heed_model *model,
+                              struct heed_forward *forward, const struct heed_query *query, struct heed_result *result,
+                              struct heed_error *error)
+{
     struct heed_findings findings = { 0 };
     const uint64_t start = heed_now_ns();
-    run_network(model, &forward, &context->photo, query, &findings);
-    if (forward.status != HEED_OK)
-        return stopped(forward.status, error);
+    run_network(model, forward, &context->photo, query, &findings);
+    if (forward->status != HEED_OK)
+        return stopped(forward->status, error);
     const uint64_t inferred = heed_now_ns();
     const enum heed_status status = copy_out(model, context->crew, &findings, result, error);
     result->infer_ns = inferred - start;
@@ -351,26 +368,22 @@ enum heed_status heed_detect(struct heed_context *context, const struct heed_mod
     context->photo = (struct heed_image){ 0 };
     heed_arena_release(&context->arena, 0);
 
-    const uint64_t start = heed_now_ns();
+    struct heed_forward forward = {
+        .kernels = &model->kernels,
+        .crew = context->crew,
+        .arena = &context->arena,
+        .lanes = heed_crew_lanes(context->crew),
+        .cancel = options->cancel,
+        .deadline_ns = options->deadline_ns,
+        .profile = context->profile,
+    };
     struct heed_query query;
-    struct heed_image_info info;
-    struct heed_image photo;
-    enum heed_status status = check_options(model, options, &query, error);
-    if (status == HEED_OK)
-        status = heed_image_probe(bytes, size, &options->limits, &info, error);
-    if (status == HEED_OK)
-        status = check_memory(context, model, &info, &query, error);
-    if (status == HEED_OK)
-        status = heed_image_decode(bytes, size, &info, &context->arena, &photo, error);
+    enum heed_status status = receive(context, model, bytes, size, options, &forward, &query, result, error);
     if (status != HEED_OK)
         return status;
-    context->photo = photo;
-    result->width = info.width;
-    result->height = info.height;
-    result->decode_ns = heed_now_ns() - start;
 
     const size_t mark = heed_arena_mark(&context->arena);
-    status = infer(context, model, options, &query, result, error);
+    status = infer(context, model, &forward, &query, result, error);
     heed_arena_release(&context->arena, mark);
     if (status != HEED_OK)
         heed_result_deinit(result);

@@ -30,8 +30,8 @@
 #include <sys/socket.h>
 
 enum {
-    TICK_MS = 200,      /* how late a connection's deadline may be noticed */
-    TICK_QUEUED_MS = 5, /* the same for the deadline of a queued job */
+    TICK_MS = 200,       /* how late a connection's deadline may be noticed */
+    TICK_QUEUED_MS = 20, /* the same for the deadline of a queued job */
     BODY_FIRST_BYTES = 64 * 1024,
     SPARE_CONNECTIONS = 16 /* taken only to be told that there are too many */
 };
@@ -141,6 +141,8 @@ static void refuse_late(struct client *client, const struct srv_problem *problem
     struct exchange *const exchange = client->exchange;
     char made[SRV_ID_MAX + 1];
     struct srv_reply reply;
+    if (exchange && exchange->replied)
+        return;
     srv_reply_problem(&reply, problem);
     if (!exchange)
         srv_request_id_make(made);
@@ -638,12 +640,18 @@ static struct MHD_Daemon *start_daemon(struct srv_http *http, int listen_fd)
     const unsigned connections = (unsigned)http->server->options->connections_max + SPARE_CONNECTIONS;
     /* Missing Host and the like are refused by headers.c, in words; where 1.0.x knows more, it shall say no itself. */
     const int strictness = http->shows_raw ? 0 : 1;
-    return MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request,
-                            http, MHD_OPTION_EXTERNAL_LOGGER, on_message, http, MHD_OPTION_LISTEN_SOCKET, listen_fd,
-                            MHD_OPTION_CONNECTION_LIMIT, connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-                            (size_t)SRV_CONNECTION_BYTES, STRICTNESS, strictness, MHD_OPTION_URI_LOG_CALLBACK,
-                            on_target, http, MHD_OPTION_NOTIFY_COMPLETED, on_completed, http,
-                            MHD_OPTION_NOTIFY_CONNECTION, on_connection, http, MHD_OPTION_END);
+    /* clang-format off */
+    return MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, http,
+                            MHD_OPTION_EXTERNAL_LOGGER, on_message, http,
+                            MHD_OPTION_LISTEN_SOCKET, listen_fd,
+                            MHD_OPTION_CONNECTION_LIMIT, connections,
+                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)SRV_CONNECTION_BYTES,
+                            STRICTNESS, strictness,
+                            MHD_OPTION_URI_LOG_CALLBACK, on_target, http,
+                            MHD_OPTION_NOTIFY_COMPLETED, on_completed, http,
+                            MHD_OPTION_NOTIFY_CONNECTION, on_connection, http,
+                            MHD_OPTION_END);
+    /* clang-format on */
 }
 
 struct srv_http *srv_http_create(struct srv_server *server, struct srv_loop *loop, int listen_fd, char *error,

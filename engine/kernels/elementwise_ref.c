@@ -1,5 +1,6 @@
-/* Sums, sigmoid and softmaxes in plain C. A softmax over a row that holds NaN or +infinity, or nothing but -infinity,
- * is NaN throughout, as in PyTorch: the comparisons below pass over a NaN, the exponentials and the sum do not. */
+/* Sums, shuffle, sigmoid and softmaxes in plain C. A softmax over a row that holds NaN or +infinity, or nothing but
+ * -infinity, is NaN throughout, as in PyTorch: the comparisons below pass over a NaN, the exponentials and the sum do
+ * not. */
 #include "kernels/levels.h"
 
 #include <math.h>
@@ -32,6 +33,18 @@ void heed_column_exp_ref(float *x, size_t stride, float *sum, const float *max, 
         for (size_t j = 0; j < n; j++) {
             x[i * stride + j] = expf(x[i * stride + j] - max[j]);
             sum[j] += x[i * stride + j];
+        }
+    }
+}
+
+void heed_interleave_ref(float *y, size_t y_stride, const float *first, size_t first_stride, const float *second,
+                         size_t second_stride, size_t pixels, size_t half)
+{
+    for (size_t pixel = 0; pixel < pixels; pixel++, y += y_stride, first += first_stride, second += second_stride) {
+        for (size_t i = half; i-- > 0;) { /* from behind: what is written at 2i was read already, or is i = 0 */
+            const float a = first[i], b = second[i];
+            y[2 * i] = a;
+            y[2 * i + 1] = b;
         }
     }
 }

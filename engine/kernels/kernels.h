@@ -92,6 +92,11 @@ typedef void heed_column_max_fn(float *max, const float *x, size_t stride, size_
 /* x[i][j] = exp(x[i][j] - max[j]), sum[j] += x[i][j] in row order. */
 typedef void heed_column_exp_fn(float *x, size_t stride, float *sum, const float *max, size_t rows, size_t n);
 
+/* ShuffleNet's shuffle by two groups: y (pixels, 2 * half), channel 2i from first's i and 2i + 1 from second's. `first`
+ * may lie at y, with its stride; second overlaps neither. */
+typedef void heed_interleave_fn(float *y, size_t y_stride, const float *first, size_t first_stride, const float *second,
+                                size_t second_stride, size_t pixels, size_t half);
+
 /* y[i] += x[i] */
 typedef void heed_add_fn(float *y, const float *x, size_t n);
 /* x[i] = 1 / (1 + exp(-x[i])) */
@@ -117,6 +122,7 @@ struct heed_kernels {
     heed_softmax_rows_fn *softmax_rows;
     heed_column_max_fn *column_max;
     heed_column_exp_fn *column_exp;
+    heed_interleave_fn *interleave;
     heed_add_fn *add;
     heed_sigmoid_fn *sigmoid;
     heed_peak_fn *peak;

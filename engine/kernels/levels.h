@@ -26,6 +26,7 @@
     X(softmax_rows)                                                                                                    \
     X(column_max)                                                                                                      \
     X(column_exp)                                                                                                      \
+    X(interleave)                                                                                                      \
     X(add)                                                                                                             \
     X(sigmoid)                                                                                                         \
     X(peak)

@@ -5,7 +5,6 @@
 
 #include "layers/conv_read.h"
 #include "layers/conv_winograd.h"
-#include "layers/shuffle.h"
 #include "layers/tiles.h"
 
 void heed_conv_load(struct heed_loader *loader, struct heed_conv *conv, const char *name, struct heed_conv_shape shape)
@@ -69,7 +68,7 @@ static void conv_tile(void *arg, size_t index, unsigned lane)
     float *const sums = heed_scratch_lane(&run->sums, lane);
     run->kernels->gemm(sums, shape->out, a, a_stride, run->conv->weights, count, shape->out, k, &epilogue);
     const float *const first = run->first->data + pixel * run->first->stride;
-    heed_shuffle_pixels(y, run->y->stride, first, run->first->stride, sums, shape->out, count, shape->out);
+    run->kernels->interleave(y, run->y->stride, first, run->first->stride, sums, shape->out, count, shape->out);
 }
 
 static void conv_run(struct heed_forward *forward, struct run *run)

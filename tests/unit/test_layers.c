@@ -7,7 +7,6 @@
 #include "layers/pool.h"
 #include "layers/resize.h"
 #include "layers/roi_align.h"
-#include "layers/shuffle.h"
 
 static float *read_weights(const char *name, size_t out, size_t in, size_t h, size_t w)
 {

@@ -1,0 +1,2 @@
+#define LEVEL v128
+#include "kernels/interleave.inc"

@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cpu.h"
 #include "base/error.h"
 
 enum {
@@ -31,9 +32,8 @@ enum {
 #define STATE_OPEN ((uint64_t)1 << 63)    /* helpers may join */
 #define STATE_AWAITED ((uint64_t)1 << 62) /* the owner sleeps until the last helper has left */
 #define STATE_CLAIMED ((uint64_t)1 << 61) /* a thread's; a free slot is 0 */
-#define STATE_LANES                                                                                                    \
-    ((((uint64_t)1 << LANES_MAX) - 1) & ~(uint64_t)1) /* bit n: lane n is inside; lane 0 is the owner                  \
-                                                       */
+/* Bit n: lane n is inside. Lane 0 is the owner, who needs no bit. */
+#define STATE_LANES ((((uint64_t)1 << LANES_MAX) - 1) & ~(uint64_t)1)
 
 struct slot {
     _Alignas(CACHE_LINE) _Atomic uint64_t state;
@@ -63,15 +63,6 @@ struct heed_crew {
 static _Thread_local bool inside_loop;
 static _Thread_local size_t slot_hint; /* where this thread last found a slot: mostly it is free again */
 
-static void pause_briefly(void)
-{
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#endif
-}
-
 /* ---- News ----------------------------------------------------------------------------------------- */
 
 /* Wakes up to `wanted` sleepers. */
@@ -98,7 +89,7 @@ static bool news_while_spinning(struct heed_crew *crew, unsigned seen)
         for (int i = 0; i < SPINS_BETWEEN_LOOKS; i++) {
             if (atomic_load_explicit(&crew->news, memory_order_relaxed) != seen)
                 return true;
-            pause_briefly();
+            heed_cpu_pause();
         }
     } while (heed_now_ns() < end);
     return false;
@@ -226,7 +217,7 @@ static void await_helpers(struct heed_crew *crew, struct slot *slot)
         for (int i = 0; i < SPINS_BETWEEN_LOOKS; i++) {
             if (all_parted(slot))
                 return;
-            pause_briefly();
+            heed_cpu_pause();
         }
     } while (heed_now_ns() < end);
 

@@ -43,13 +43,15 @@ static int list(const struct srv_options *options, bool json)
 {
     struct srv_models models = { 0 };
     struct heed_error error;
-    int exit_status = SRV_EXIT_MODEL;
-    if (srv_models_load(&models, options, heed_cpu_cores(), &error) != HEED_OK)
+    int exit_status = SRV_EXIT_OK;
+    if (srv_models_load(&models, options, heed_cpu_cores(), &error) != HEED_OK) {
         fprintf(stderr, "heed: %s\n", error.text);
-    else if (json)
+        exit_status = SRV_EXIT_MODEL;
+    } else if (json) {
         exit_status = print_json(&models);
-    else
-        print_table(&models), exit_status = SRV_EXIT_OK;
+    } else {
+        print_table(&models);
+    }
     srv_models_deinit(&models);
     return exit_status;
 }

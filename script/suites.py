@@ -28,7 +28,7 @@ BUILDS = {
     "thread": ("thread", ["unit", "http"]),
 }
 PROGRAM_SECONDS_MAX = 240
-SUITE_SECONDS_MAX = 600
+SUITE_SECONDS_MAX = 1200
 
 TAP_PLAN = re.compile(r"^1\.\.(\d+)")
 TAP_RESULT = re.compile(r"^(not )?ok \d+\b(.*)")

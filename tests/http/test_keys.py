@@ -1,0 +1,45 @@
+"""With a file of API keys, detection needs one; what tells an operator about the server's health does not."""
+
+import pytest
+
+from heed import assert_problem
+from pictures import photo
+
+CAT = photo("chelsea.jpg")
+ANY, LIMITED = "k-3f9a77e1b2c4", "k-77b10c55d9e8"
+
+
+@pytest.fixture
+def guarded(serve, tmp_path):
+    path = tmp_path / "keys"
+    path.write_text(f"# the cameras\n{ANY}\n\n{LIMITED}  some-other-model\n")
+    return serve(api_keys=str(path))
+
+
+def test_no_key_or_a_wrong_one_is_401(guarded):
+    for headers in ({}, {"X-API-Key": "k-3f9a77e1b2c5"}, {"X-API-Key": ""}, {"X-API-Key": ANY + "x"}, {"X-API-Key": ANY[:-1]},
+                    {"Authorization": "Bearer k-3f9a77e1b2c5"}, {"Authorization": "Basic " + ANY}):
+        reply = guarded.detect(CAT, headers=headers)
+        assert_problem(reply, 401)
+        assert reply.headers["WWW-Authenticate"].startswith("Bearer")
+        assert ANY not in reply.body.decode()
+
+
+def test_a_key_opens_by_either_header(guarded):
+    assert guarded.detect(CAT, headers={"X-API-Key": ANY}).status == 200
+    assert guarded.detect(CAT, headers={"Authorization": "Bearer " + ANY}).status == 200
+    assert guarded.detect(CAT, headers={"Authorization": "bearer " + ANY}).status == 200
+
+
+def test_a_key_for_another_model_is_403(guarded):
+    assert_problem(guarded.detect(CAT, headers={"X-API-Key": LIMITED}), 403, "heed-s")
+
+
+def test_health_needs_no_key(guarded):
+    assert guarded.get("/health/live").status == guarded.get("/health/ready").status == 200
+
+
+def test_keys_never_reach_the_log(guarded):
+    guarded.detect(CAT, headers={"X-API-Key": ANY})
+    guarded.detect(CAT, headers={"X-API-Key": "k-secret-but-wrong"})
+    assert ANY not in guarded.log() and "k-secret-but-wrong" not in guarded.log()

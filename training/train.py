@@ -1,4 +1,4 @@
-"""Fine-tunes a heed_s model on a COCO-format data set, on a GPU-less machine if need be.
+"""Fine-tunes a heed_s model on a COCO-format data set, on the CPU.
 
     python train.py --train DIR/train.json --val DIR/val.json --start WEIGHTS.safetensors --run runs/mine
 
@@ -50,7 +50,6 @@ def arguments():
     p.add_argument("--float32", action="store_true", help="no bfloat16 in the network's forward and backward pass")
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--seed", type=int, default=0)
-    p.add_argument("--stop-after", type=int, default=0, help="optimiser steps; 0: the whole schedule")
     args = p.parse_args()
     if args.imitate and args.only == "masks":
         p.error("--imitate is about boxes, --only masks leaves them as they are")
@@ -200,8 +199,7 @@ class Run:
         return {name: loss.item() for name, loss in losses.items()}
 
     def go(self):
-        end = min(self.steps, self.args.stop_after or self.steps)
-        while self.step < end:
+        while self.step < self.steps:
             generator = random.Random(self.args.seed * 1000 + self.epoch)
             torch.manual_seed(self.args.seed * 1000 + self.epoch)
             self.model.train()
@@ -216,10 +214,10 @@ class Run:
                     print(f"step {self.step}/{self.steps}  {means}  {(time.monotonic() - started) / n:.2f} s a step", flush=True)
                 if self.step % 100 == 0:
                     self.save("last.pt")
-                if self.step >= end:
+                if self.step >= self.steps:
                     break
             self.epoch += 1
-            if self.epoch % self.args.measure_every == 0 or self.step >= end:
+            if self.epoch % self.args.measure_every == 0 or self.step >= self.steps:
                 self.measure({name: value / n for name, value in sums.items()}, time.monotonic() - started)
 
     def measure(self, losses, seconds):

@@ -83,7 +83,8 @@ def table(content, detections, masks=True):
 
 
 def group_table(content, detections):
-    """-> rows of (group, AP, AP50) of boxes over all photos, for data with COCO's 80 classes"""
+    """-> rows of (group, AP, AP50) of boxes, for data with COCO's 80 classes, over the photos where all are annotated"""
+    content = dict(content, images=[image for image in content["images"] if image.get("labelled") != "voc20"])
     precision, categories = precisions(content, detections, "bbox", None)
     order = [c["id"] for c in sorted(content["categories"], key=lambda c: c["id"])]
     rows, first = [], 0

@@ -25,10 +25,14 @@ bool srv_admit_bytes(struct srv_server *server, struct srv_request *request, siz
 void srv_charge_reply(struct srv_server *server, struct srv_request *request, size_t bytes);
 void srv_release_bytes(struct srv_server *server, struct srv_request *request, size_t bytes);
 
+/* The memory a job takes while it is worked on; given back by srv_end_work. */
+bool srv_admit_work(struct srv_server *server, size_t bytes, struct srv_problem *problem);
+void srv_end_work(struct srv_server *server);
+
 /* A job: room in the queue and a chance to meet its deadline. */
 bool srv_admit_job(struct srv_server *server, const struct srv_job *job, struct srv_problem *problem);
 
-/* A job is over: the moving average of service times. */
+/* A job is over: how long jobs take. */
 void srv_note_service(struct srv_server *server, const struct srv_job *job);
 
 #endif

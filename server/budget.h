@@ -10,7 +10,10 @@
 struct srv_budget {
     size_t fixed;    /* set aside */
     size_t flight;   /* what requests may hold together */
-    size_t reserved; /* what they hold */
+    size_t reserved; /* what they hold, the working memory of jobs included */
+    size_t workers;  /* so many jobs are worked on at a time */
+    size_t jobs;     /* accepted and not over */
+    size_t work_max; /* the largest working memory of these, and of those since there were none */
 };
 
 /* True when `bytes` could be had if nothing else were in flight. */
@@ -30,6 +33,33 @@ static inline bool srv_budget_reserve(struct srv_budget *budget, size_t bytes)
 static inline void srv_budget_release(struct srv_budget *budget, size_t bytes)
 {
     budget->reserved -= bytes;
+}
+
+/* A job needs memory of its own only while a worker is at it; which jobs that will be is not known, so each of the
+ * workers is taken to be at the largest. */
+static inline size_t srv_budget_working(const struct srv_budget *budget)
+{
+    return (budget->jobs < budget->workers ? budget->jobs : budget->workers) * budget->work_max;
+}
+
+static inline bool srv_budget_start_job(struct srv_budget *budget, size_t work_bytes)
+{
+    struct srv_budget with = *budget;
+    with.jobs++;
+    with.work_max = work_bytes > with.work_max ? work_bytes : with.work_max;
+    if (!srv_budget_reserve(&with, srv_budget_working(&with) - srv_budget_working(budget)))
+        return false;
+    *budget = with;
+    return true;
+}
+
+static inline void srv_budget_end_job(struct srv_budget *budget)
+{
+    const size_t before = srv_budget_working(budget);
+    budget->jobs--;
+    if (budget->jobs == 0)
+        budget->work_max = 0;
+    srv_budget_release(budget, before - srv_budget_working(budget));
 }
 
 #endif

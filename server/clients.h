@@ -16,7 +16,8 @@ enum srv_client_phase {
     SRV_CLIENT_REPLY /* its reply is being sent */
 };
 
-/* What a phase's deadline is put off by for each byte: a slow line is no reason to give up, a stalled one is. 64 KiB/s. */
+/* What a phase's deadline is put off by for each byte: a slow line is no reason to give up, a stalled one is. 64 KiB/s.
+ */
 #define SRV_NS_PER_BYTE UINT64_C(15259)
 
 struct srv_clients;

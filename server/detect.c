@@ -369,22 +369,41 @@ bool srv_photo_bytes(const struct srv_photo *photo, const uint8_t **bytes, size_
     return true;
 }
 
+/* The sides of a photo, or what is taken for them where the header was out of reach. */
+static void sides(const struct srv_photo *photo, size_t *width, size_t *height)
+{
+    enum { UNKNOWN_SIDE = 4096 };
+    *width = photo->info.width ? photo->info.width : UNKNOWN_SIDE;
+    *height = photo->info.height ? photo->info.height : UNKNOWN_SIDE;
+}
+
 size_t srv_detect_cost(const struct srv_detect *detect)
 {
     /* A mask mostly enters and leaves a pixel column once: two runs, each four bytes and then a few characters of text.
-     * Photos are worked on one after the other, their results add up. */
-    enum { BASE = 64 * 1024, DETECTION = 512, RUNS_BYTES = 2 * (4 + 3), UNKNOWN_SIDE = 4096, UNKNOWN_CODEC_BYTES = 3 };
-    size_t cost = BASE, largest_copy = 0;
+     */
+    enum { BASE = 64 * 1024, DETECTION = 512, RUNS_BYTES = 2 * (4 + 3) };
+    size_t cost = BASE;
     for (size_t i = 0; i < detect->photo_count; i++) {
-        const struct srv_photo *const photo = &detect->photos[i];
-        const size_t width = photo->info.width ? photo->info.width : UNKNOWN_SIDE;
-        const size_t height = photo->info.height ? photo->info.height : UNKNOWN_SIDE;
-        size_t copy = photo->base64 ? BASE64_DECODE_LENGTH(photo->size) : 0;
-        copy += photo->info.width ? photo->info.codec_bytes : width * height * UNKNOWN_CODEC_BYTES;
-        if (detect->output != SRV_ACCEPT_JSON)
-            copy += width * height * 3;
-        largest_copy = copy > largest_copy ? copy : largest_copy;
+        size_t width, height;
+        sides(&detect->photos[i], &width, &height);
         cost += detect->max * (DETECTION + (detect->masks == SRV_MASKS_NONE ? 0 : width * RUNS_BYTES));
     }
-    return cost + largest_copy;
+    return cost;
+}
+
+size_t srv_detect_work_bytes(const struct srv_detect *detect)
+{
+    enum { UNKNOWN_CODEC_BYTES = 3, DRAWN_BYTES = 3 }; /* a pixel */
+    size_t largest = 0;                                /* photos are worked on one after the other */
+    for (size_t i = 0; i < detect->photo_count; i++) {
+        const struct srv_photo *const photo = &detect->photos[i];
+        size_t width, height;
+        sides(photo, &width, &height);
+        size_t bytes = photo->base64 ? BASE64_DECODE_LENGTH(photo->size) : 0;
+        bytes += photo->info.width ? photo->info.codec_bytes : width * height * UNKNOWN_CODEC_BYTES;
+        if (detect->output != SRV_ACCEPT_JSON)
+            bytes += width * height * DRAWN_BYTES;
+        largest = bytes > largest ? bytes : largest;
+    }
+    return largest;
 }

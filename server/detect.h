@@ -45,8 +45,10 @@ void srv_detect_deinit(struct srv_detect *detect);
 bool srv_photo_bytes(const struct srv_photo *photo, const uint8_t **bytes, size_t *size, uint8_t **owned,
                      struct srv_problem *problem);
 
-/* An upper estimate of the memory that working on the request allocates besides the worker's context: decoded base64,
- * masks and the reply. */
+/* Upper estimates of the memory the request takes besides its body: for what is found and for the reply, held until
+ * that is sent; and beside the worker's context while it is worked on: decoded base64, the codec's own, the drawn
+ * picture. */
 size_t srv_detect_cost(const struct srv_detect *detect);
+size_t srv_detect_work_bytes(const struct srv_detect *detect);
 
 #endif

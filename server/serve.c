@@ -64,6 +64,7 @@ static bool plan_budget(struct srv_server *server)
         return false;
     }
     server->budget.flight = limit - server->budget.fixed;
+    server->budget.workers = server->worker_count;
     return true;
 }
 
@@ -87,10 +88,12 @@ static bool load(struct srv_server *server)
         .done = put_in_mailbox,
         .done_arg = &server->mailbox,
     };
+    uint64_t fastest_ns;
     if (srv_workers_create(&plan, &server->workers, &error) != HEED_OK ||
-        srv_workers_self_test(server->workers, &server->models, &error) != HEED_OK ||
+        srv_workers_self_test(server->workers, &server->models, &fastest_ns, &error) != HEED_OK ||
         srv_workers_start(server->workers, &error) != HEED_OK)
         goto fail;
+    server->service_s_min = (double)fastest_ns / 1e9;
     return true;
 
 fail:

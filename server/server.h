@@ -30,7 +30,8 @@ struct srv_server {
     struct srv_mailbox mailbox;
     struct srv_budget budget;
     struct srv_metrics metrics;
-    double service_s; /* moving average of a job's time on a worker; 0: none yet */
+    double service_s;     /* moving average of a job's time on a worker; 0: none yet */
+    double service_s_min; /* what a job takes at least, lately; the self-test's time to begin with */
     size_t connections;
     uint64_t started_ns;
 };

@@ -23,9 +23,9 @@ struct srv_workers_plan {
 /* Makes the crew and the contexts; no thread runs yet. The plan is copied. */
 HEED_CHECKED enum heed_status srv_workers_create(const struct srv_workers_plan *plan, struct srv_workers **workers,
                                                  struct heed_error *error);
-/* Before start only: every model's self-test, on the first worker's context. */
+/* Before start only: every model's self-test, on the first worker's context; and the time of the fastest. */
 HEED_CHECKED enum heed_status srv_workers_self_test(struct srv_workers *workers, const struct srv_models *models,
-                                                    struct heed_error *error);
+                                                    uint64_t *fastest_ns, struct heed_error *error);
 HEED_CHECKED enum heed_status srv_workers_start(struct srv_workers *workers, struct heed_error *error);
 
 /* After pushing a job or closing the queue. Any thread. */

@@ -31,7 +31,8 @@ static int set_up(void **state)
     options.queue_slots = 2;
     fake_detect_ms = 0;
     fake_detect_status = HEED_OK;
-    server = (struct srv_server){ .options = &options, .worker_count = 2, .budget = { .flight = 64 << 20 } };
+    server =
+        (struct srv_server){ .options = &options, .worker_count = 2, .budget = { .flight = 64 << 20, .workers = 2 } };
     assert_int_equal(srv_models_load(&server.models, &options, 2, &error), HEED_OK);
     assert_true(srv_mailbox_init(&server.mailbox));
     server.queue = srv_queue_create(options.queue_slots);
@@ -69,7 +70,9 @@ static int tear_down(void **state)
 static void start_workers(void)
 {
     struct heed_error error;
-    assert_int_equal(srv_workers_self_test(server.workers, &server.models, &error), HEED_OK);
+    uint64_t fastest_ns;
+    assert_int_equal(srv_workers_self_test(server.workers, &server.models, &fastest_ns, &error), HEED_OK);
+    assert_true(fastest_ns > 0 && fastest_ns < UINT64_MAX);
     assert_int_equal(srv_workers_start(server.workers, &error), HEED_OK);
 }
 
@@ -261,7 +264,7 @@ static void full_queue_is_429_with_retry_after(void **state)
 static void deadline_that_cannot_be_met_is_429_at_once(void **state)
 {
     (void)state;
-    server.service_s = 30;
+    server.service_s_min = 30;
     struct srv_request first = photo_request(), second = photo_request();
     struct srv_job *job;
     ask(&first, &job);
@@ -271,6 +274,27 @@ static void deadline_that_cannot_be_met_is_429_at_once(void **state)
     assert_int_equal(reply.status, 429);
     assert_int_equal(reply.reason, SRV_TOO_BUSY);
     srv_reply_deinit(&reply);
+}
+
+static void one_slow_photo_does_not_turn_others_away(void **state)
+{
+    (void)state;
+    server.service_s_min = 0.01;
+    struct srv_job slow = { .inferred = true, .service_ns = UINT64_C(60000000000) };
+    srv_note_service(&server, &slow);
+    assert_true(server.service_s == 60);
+    assert_true(server.service_s_min < 0.02);
+    struct srv_request first = photo_request(), second = photo_request();
+    struct srv_job *job;
+    ask(&first, &job);
+    ask(&second, &job);
+    assert_non_null(job);
+    for (int i = 0; i < 300; i++)
+        srv_note_service(&server, &slow);
+    assert_true(server.service_s_min == 60);
+    slow.service_ns = 1000000;
+    srv_note_service(&server, &slow);
+    assert_true(server.service_s_min == 0.001);
 }
 
 static void memory_is_refused_for_now_or_for_ever(void **state)
@@ -283,10 +307,32 @@ static void memory_is_refused_for_now_or_for_ever(void **state)
     assert_int_equal(reply.status, 503);
     assert_true(reply.retry_after_s >= 1);
     srv_reply_deinit(&reply);
-    server.budget = (struct srv_budget){ .flight = 1000 };
+    server.budget = (struct srv_budget){ .flight = 1000, .workers = 2 };
     reply = ask(&request, &job);
     assert_int_equal(reply.status, 413);
     srv_reply_deinit(&reply);
+}
+
+static void working_memory_counts_for_as_many_jobs_as_there_are_workers(void **state)
+{
+    (void)state;
+    struct srv_budget budget = { .flight = 100, .workers = 2 };
+    assert_true(srv_budget_start_job(&budget, 10));
+    assert_int_equal(budget.reserved, 10);
+    assert_true(srv_budget_start_job(&budget, 30));
+    assert_int_equal(budget.reserved, 60);
+    assert_true(srv_budget_start_job(&budget, 30)); /* waits: no worker for it */
+    assert_int_equal(budget.reserved, 60);
+    assert_false(srv_budget_start_job(&budget, 60));
+    assert_int_equal(budget.reserved, 60);
+    srv_budget_end_job(&budget);
+    assert_int_equal(budget.reserved, 60);
+    srv_budget_end_job(&budget);
+    assert_int_equal(budget.reserved, 30);
+    srv_budget_end_job(&budget);
+    assert_int_equal(budget.reserved, 0);
+    assert_true(srv_budget_start_job(&budget, 1));
+    assert_int_equal(budget.reserved, 1);
 }
 
 static void body_is_refused_before_it_comes(void **state)
@@ -369,7 +415,9 @@ int main(void)
         TEST(expired_job_is_not_run),
         TEST(full_queue_is_429_with_retry_after),
         TEST(deadline_that_cannot_be_met_is_429_at_once),
+        TEST(one_slow_photo_does_not_turn_others_away),
         TEST(memory_is_refused_for_now_or_for_ever),
+        TEST(working_memory_counts_for_as_many_jobs_as_there_are_workers),
         TEST(body_is_refused_before_it_comes),
         TEST(nothing_new_is_taken_while_loading_or_draining),
         TEST(keys_are_asked_for_where_they_are_configured),

@@ -108,7 +108,7 @@ static struct heed_result detect(const struct heed_model *model, const size_t ph
 {
     struct heed_error error;
     struct heed_context *context;
-    struct heed_result result;
+    struct heed_result result = { 0 };
     struct heed_crew *const crew = golden_crew(threads);
     const size_t memory = heed_model_memory(model, (uint32_t)photo[1], (uint32_t)photo[0], threads);
     if (heed_context_create(crew, memory, &context, &error) != HEED_OK ||

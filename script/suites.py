@@ -14,6 +14,7 @@ import glob
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -125,6 +126,22 @@ def run_ctest(build, suite, env, prefix):
     return total
 
 
+def run_bounded(command, env, suite):
+    """The exit status, or None where time ran out. Whatever the command started and left behind ends with it."""
+    process = subprocess.Popen(command, env=env, cwd=ROOT, start_new_session=True)
+    try:
+        return process.wait(SUITE_SECONDS_MAX)
+    except subprocess.TimeoutExpired:
+        print(f"--- {suite}: not done after {SUITE_SECONDS_MAX} s")
+        return None
+    finally:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass # all had ended
+        process.wait()
+
+
 def run_pytest(build, suite, env, prefix):
     report = os.path.join(build, "pytest.xml")
     if os.path.exists(report):
@@ -132,11 +149,7 @@ def run_pytest(build, suite, env, prefix):
     command = prefix + ["/usr/bin/python3", "-m", "pytest", "--quiet", "-p", "no:cacheprovider", "--junitxml", report,
                         os.path.join(ROOT, "tests", suite)]
     total = Count()
-    try:
-        status = subprocess.run(command, env=env, cwd=ROOT, timeout=SUITE_SECONDS_MAX).returncode
-    except subprocess.TimeoutExpired:
-        print(f"--- {suite}: not done after {SUITE_SECONDS_MAX} s")
-        status = None
+    status = run_bounded(command, env, suite)
     if os.path.exists(report):
         for case in ElementTree.parse(report).getroot().iter("testcase"):
             bad = case.find("failure") is not None or case.find("error") is not None

@@ -71,7 +71,8 @@ def write(suite, cases, expected):
     size = description.stat().st_size
     if expected:
         values = DATA / f"{suite}.safetensors"
-        save_file({name: np.ascontiguousarray(t.numpy()) for name, t in expected.items()}, values, metadata=versions)
+        metadata = {"made_by": json.dumps(versions)}  # one entry: the container writes several in any order
+        save_file({name: np.ascontiguousarray(t.numpy()) for name, t in expected.items()}, values, metadata=metadata)
         values.chmod(0o644)
         size += values.stat().st_size
     print(f"{suite}: {len(cases)} cases, {size / 1024:.0f} KiB")

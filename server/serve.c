@@ -127,6 +127,17 @@ static void *load_in_thread(void *arg)
 
 /* ---- Ending ------------------------------------------------------------------------------------------- */
 
+/* Ends as whoever sends the signal expects it of a process that does not know it: at once, and its status names it. */
+static void end_by(int number)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, number);
+    signal(number, SIG_DFL);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    raise(number);
+}
+
 static void on_signal(struct srv_watch *watch, uint32_t events)
 {
     struct serve *const serve = (struct serve *)((char *)watch - offsetof(struct serve, signals));
@@ -136,7 +147,7 @@ static void on_signal(struct srv_watch *watch, uint32_t events)
         return;
     if (serve->drain_until_ns) {
         srv_log(SRV_LOG_WARN, "ended at once", SRV_N("signal", signal.ssi_signo));
-        _exit(128 + (int)signal.ssi_signo);
+        end_by((int)signal.ssi_signo);
     }
     serve->drain_until_ns = heed_now_ns() + serve->server.options->drain_ms * 1000000 + 1;
     serve->server.state = SRV_STATE_DRAINING;

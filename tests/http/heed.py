@@ -24,7 +24,7 @@ with open(os.path.join(BUILD, "CMakeCache.txt")) as cache:
 PATIENT = {"timeout_ms": 120000, "drain_ms": 120000}
 
 READY_SECONDS_MAX = 60
-STOP_SECONDS_MAX = 60
+STOP_SECONDS_MAX = 120
 
 
 class Reply:
@@ -88,7 +88,7 @@ class Server:
     def detect(self, photo, query="", headers=None, timeout=120):
         return self.request("POST", "/v1/detect" + ("?" + query if query else ""), photo, headers, timeout)
 
-    def connect(self, timeout=30):
+    def connect(self, timeout=120):
         return socket.create_connection(("127.0.0.1", self.port), timeout=timeout)
 
     def send_photo(self, photo, query=""):

@@ -6,7 +6,7 @@ import os
 
 from PIL import Image, ImageOps
 
-from heed import ROOT
+from heed import ROOT, SANITIZED
 
 FOLDER = os.path.join(ROOT, "tests", "photos")
 
@@ -34,8 +34,9 @@ def blank(width, height, form="JPEG"):
 
 @functools.lru_cache(maxsize=None)
 def slow_photo():
-    """Few bytes, much work to decode: 24 million pixels in ten scans. About a second of one core."""
-    return encode(Image.new("RGB", (6000, 4000), (90, 120, 150)), quality=40, progressive=True)
+    """Few bytes, much work to decode: many pixels in ten scans. About a second of one core, with sanitizers a few."""
+    size = (3000, 2000) if SANITIZED else (6000, 4000)
+    return encode(Image.new("RGB", size, (90, 120, 150)), quality=40, progressive=True)
 
 
 def stored_as(image, orientation):

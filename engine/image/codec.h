@@ -16,7 +16,7 @@ struct heed_jpeg_header {
     uint8_t orientation;    /* EXIF, 1..8 */
     uint64_t codec_bytes;   /* all coefficients, where they come in several scans; else 0 */
 };
-/* Counts the scans of a file of several up to scans_max (0: does not count): the one thing that walks the whole file. */
+/* Counts the scans of a file of several up to scans_max (0: does not count), which walks the whole file. */
 HEED_CHECKED enum heed_status heed_jpeg_header_read(const uint8_t *bytes, size_t size, uint32_t scans_max,
                                                     struct heed_jpeg_header *header, struct heed_error *error);
 

@@ -1,16 +1,18 @@
-/* JPEG and PNG bytes to RGB rows, orientation applied. jpeg.c alone meets turbojpeg.h, png.c alone meets spng.h. Probing is in
- * heed.h. Alpha is laid over white, as a viewer shows it; 16-bit channels keep their upper byte; CMYK and YCCK become RGB.
- * A file that is truncated or damaged anywhere is HEED_BAD_IMAGE, never half a picture. */
+/* JPEG and PNG bytes to RGB rows, orientation applied. jpeg.c alone meets turbojpeg.h, png.c alone meets spng.h.
+ * Probing is in heed.h. Alpha is laid over white, as a viewer shows it; 16-bit channels keep their upper byte; CMYK and
+ * YCCK become RGB. A file that is truncated or damaged anywhere is HEED_BAD_IMAGE, never half a picture. */
 #ifndef HEED_IMAGE_DECODE_H
 #define HEED_IMAGE_DECODE_H
 
 #include "base/arena.h"
 #include "heed.h"
 
-/* Decodes what heed_image_probe described. The pixels live in the arena (scratch it needs meanwhile is released). With a counting
- * arena only the memory is laid out and bytes may be NULL: it depends on the size and on whether the orientation is 1, not on the
- * format. Beside the arena a codec allocates some rows for itself, and the probe's codec_bytes. */
+/* Decodes what heed_image_probe described. The pixels live in the arena (scratch it needs meanwhile is released). With
+ * a counting arena only the memory is laid out and bytes may be NULL: it depends on the size and on whether the
+ * orientation is 1, not on the format. Beside the arena a codec allocates some rows for itself, and the probe's
+ * codec_bytes. */
 HEED_CHECKED enum heed_status heed_image_decode(const uint8_t *bytes, size_t size, const struct heed_image_info *info,
-                                                struct heed_arena *arena, struct heed_image *image, struct heed_error *error);
+                                                struct heed_arena *arena, struct heed_image *image,
+                                                struct heed_error *error);
 
 #endif

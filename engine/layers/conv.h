@@ -25,7 +25,7 @@ struct heed_conv {
     struct heed_conv_shape shape;
     bool winograd;  /* weights: packed (36, out, in) */
     float *weights; /* dense: packed (out, kernel * kernel * in); depthwise: (kernel * kernel, c); transposed: packed (4
-                       * out, in) */
+                     * out, in) */
     float *bias;    /* (out); transposed: (4 * out) */
 };
 

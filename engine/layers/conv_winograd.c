@@ -2,10 +2,10 @@
  *
  *     x --transform--> v (tiles, 36, in) --36 products with u--> m (tiles, 36, out) --transform--> y
  *
- * The 36 matrices u are four times as large as the kernel and are read once a chunk; v and m are written and read. A chunk is as
- * large as lets v and m stay near an L2, and no smaller than makes reading u worth it. Where there are many chunks each is
- * one crew tile, and its v and m never leave a core; where there are few the crew shares each step of a chunk. Tiles are
- * counted over all images, so small regions fill chunks too. */
+ * The 36 matrices u are four times as large as the kernel and are read once a chunk; v and m are written and read. A
+ * chunk is as large as lets v and m stay near an L2, and no smaller than makes reading u worth it. Where there are many
+ * chunks each is one crew tile, and its v and m never leave a core; where there are few the crew shares each step of a
+ * chunk. Tiles are counted over all images, so small regions fill chunks too. */
 #include "layers/conv_winograd.h"
 
 #include <stdlib.h>
@@ -14,13 +14,13 @@
 #include "layers/tiles.h"
 
 #define POSITIONS 36
-#define PAD 16              /* floats between positions: 36 rows a power of two apart would share few cache lines */
+#define PAD 16 /* floats between positions: 36 rows a power of two apart would share few cache lines */
 #define CHUNK_FLOATS ((size_t)480 * 1024) /* of v and m */
-#define CHUNK_MIN 24        /* tiles */
+#define CHUNK_MIN 24                      /* tiles */
 #define CHUNK_MAX 96
-#define CHUNKS_MANY 12     /* as many as leave no core idle for long at the end */
-#define PRODUCT_TILES 48    /* of one crew tile */
-#define TRANSFORM_TILES 6   /* of one crew tile */
+#define CHUNKS_MANY 12    /* as many as leave no core idle for long at the end */
+#define PRODUCT_TILES 48  /* of one crew tile */
+#define TRANSFORM_TILES 6 /* of one crew tile */
 #define CHANNELS_MIN 16
 
 bool heed_conv_winograd_suits(const struct heed_conv_shape *shape)
@@ -81,7 +81,7 @@ static void product_tile(void *arg, size_t index, unsigned lane)
     run->kernels->gemm(run->m + (tile * POSITIONS + position) * run->m_stride, POSITIONS * run->m_stride,
                        run->v + (tile * POSITIONS + position) * run->v_stride, POSITIONS * run->v_stride,
                        run->conv->weights + position * run->kernels->gemm_packed_floats(n, k),
-                       at_most(run->count - tile, PRODUCT_TILES), n, k, &(struct heed_epilogue){0});
+                       at_most(run->count - tile, PRODUCT_TILES), n, k, &(struct heed_epilogue){ 0 });
 }
 
 static void output_tile(void *arg, size_t index, unsigned lane)
@@ -89,8 +89,8 @@ static void output_tile(void *arg, size_t index, unsigned lane)
     (void)lane;
     const struct run *const run = arg;
     const size_t tile = index * TRANSFORM_TILES;
-    run->kernels->winograd_output(run->y->data, run->y->stride, run->m + tile * POSITIONS * run->m_stride, run->m_stride,
-                                  run->conv->shape.out, &run->window, run->first + tile,
+    run->kernels->winograd_output(run->y->data, run->y->stride, run->m + tile * POSITIONS * run->m_stride,
+                                  run->m_stride, run->conv->shape.out, &run->window, run->first + tile,
                                   at_most(run->count - tile, TRANSFORM_TILES), &run->epilogue);
 }
 
@@ -150,18 +150,32 @@ void heed_conv_winograd_run(struct heed_forward *forward, const struct heed_conv
 {
     const struct heed_conv_shape *const shape = &conv->shape;
     const size_t mark = heed_arena_mark(forward->arena);
-    struct run run = {.kernels = forward->kernels, .conv = conv, .x = x, .y = y,
-                      .window = {.h = x->h, .w = x->w, .c = x->c, .stride = x->stride, .out_h = y->h, .out_w = y->w,
-                                 .kernel_h = 3, .kernel_w = 3, .step = 1, .pad = shape->pad, .dilation = 1},
-                      .epilogue = {.bias = conv->bias,
-                                   .residual = residual ? residual->data : NULL,
-                                   .residual_stride = residual ? residual->stride : 0,
-                                   .activation = shape->activation,
-                                   .slope = shape->slope},
-                      .v_stride = shape->in + PAD, .m_stride = shape->out + PAD,
-                      .tiles = x->n * heed_ceil_div(y->h, 4) * heed_ceil_div(y->w, 4)};
+    struct run run = { .kernels = forward->kernels,
+                       .conv = conv,
+                       .x = x,
+                       .y = y,
+                       .window = { .h = x->h,
+                                   .w = x->w,
+                                   .c = x->c,
+                                   .stride = x->stride,
+                                   .out_h = y->h,
+                                   .out_w = y->w,
+                                   .kernel_h = 3,
+                                   .kernel_w = 3,
+                                   .step = 1,
+                                   .pad = shape->pad,
+                                   .dilation = 1 },
+                       .epilogue = { .bias = conv->bias,
+                                     .residual = residual ? residual->data : NULL,
+                                     .residual_stride = residual ? residual->stride : 0,
+                                     .activation = shape->activation,
+                                     .slope = shape->slope },
+                       .v_stride = shape->in + PAD,
+                       .m_stride = shape->out + PAD,
+                       .tiles = x->n * heed_ceil_div(y->h, 4) * heed_ceil_div(y->w, 4) };
     run.chunk = chunk_tiles(shape, run.tiles);
-    const size_t chunks = heed_ceil_div(run.tiles, run.chunk), floats = run.chunk * POSITIONS * (run.v_stride + run.m_stride);
+    const size_t chunks = heed_ceil_div(run.tiles, run.chunk),
+                 floats = run.chunk * POSITIONS * (run.v_stride + run.m_stride);
     if (chunks >= CHUNKS_MANY) {
         run.scratch = heed_forward_scratch(forward, floats);
         if (heed_forward_computes(forward))

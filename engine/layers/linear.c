@@ -6,7 +6,7 @@
 #include "layers/conv_read.h"
 #include "layers/tiles.h"
 
-#define PANEL 128    /* columns: the product copies its rows of regions once for each panel */
+#define PANEL 128     /* columns: the product copies its rows of regions once for each panel */
 #define TILE_ROWS 240 /* regions */
 
 static size_t panel_columns(const struct heed_linear *linear, size_t panel)

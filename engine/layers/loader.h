@@ -1,5 +1,6 @@
-/* Building a network's layers from weights: the state that all the *_load functions of layers share. An error is kept and
- * makes what follows do nothing, so a model's load reads as a list of its layers and asks `status` once. One thread. */
+/* Building a network's layers from weights: the state that all the *_load functions of layers share. An error is kept
+ * and makes what follows do nothing, so a model's load reads as a list of its layers and asks `status` once. One
+ * thread. */
 #ifndef HEED_LAYERS_LOADER_H
 #define HEED_LAYERS_LOADER_H
 

@@ -18,8 +18,9 @@ struct heed_input_spec {
     enum heed_resize_rule resize;
     uint32_t short_side, long_side;
     bool antialias, bgr;
-    uint32_t multiple;    /* padded right and bottom to multiples of this, with zeros, after normalising */
-    float mean[3], scale[3]; /* (x - mean) * scale of 0..255, in the network's channel order; "std" and 0..1 means are converted here */
+    uint32_t multiple;       /* padded right and bottom to multiples of this, with zeros, after normalising */
+    float mean[3], scale[3]; /* (x - mean) * scale of 0..255, in the network's channel order; "std" and 0..1 means are
+                                converted here */
 };
 
 struct heed_spec {
@@ -34,7 +35,7 @@ struct heed_spec {
     size_t neck_channels;
     size_t classes, bins; /* classes: with background where the family has one */
     float score_min;
-    double nms_iou, rpn_nms_iou; /* double: an overlap of exactly 0.6f is above 0.6, as in torchvision */
+    double nms_iou, rpn_nms_iou;   /* double: an overlap of exactly 0.6f is above 0.6, as in torchvision */
     size_t candidates, detections; /* per level before NMS; per photo after it */
     size_t rpn_candidates, rpn_proposals;
     size_t mask_channels, mask_convs, mask_pool;

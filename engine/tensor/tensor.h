@@ -24,7 +24,9 @@ static inline float *heed_tensor_at(const struct heed_tensor *t, size_t n, size_
 /* Channels [first, first + count) of t, sharing its memory. */
 static inline struct heed_tensor heed_tensor_channels(const struct heed_tensor *t, size_t first, size_t count)
 {
-    return (struct heed_tensor){ .data = t->data + first, .n = t->n, .h = t->h, .w = t->w, .c = count, .stride = t->stride };
+    return (struct heed_tensor){
+        .data = t->data + first, .n = t->n, .h = t->h, .w = t->w, .c = count, .stride = t->stride
+    };
 }
 
 #endif

@@ -10,7 +10,8 @@
 
 struct heed_weights;
 
-HEED_CHECKED enum heed_status heed_weights_open(const char *path, struct heed_weights **weights, struct heed_error *error);
+HEED_CHECKED enum heed_status heed_weights_open(const char *path, struct heed_weights **weights,
+                                                struct heed_error *error);
 /* The bytes are borrowed and must outlive the weights; `name` stands for the path in errors. */
 HEED_CHECKED enum heed_status heed_weights_open_memory(const char *name, const uint8_t *bytes, size_t size,
                                                        struct heed_weights **weights, struct heed_error *error);
@@ -26,8 +27,8 @@ struct heed_weight {
 bool heed_weights_find(const struct heed_weights *weights, const char *name, struct heed_weight *weight);
 size_t heed_weights_count(const struct heed_weights *weights);
 
-/* Reads a tensor of exactly this shape into out (product of shape floats) and marks it as used. Errors name the file, the
- * tensor, the shape found and the shape wanted. */
+/* Reads a tensor of exactly this shape into out (product of shape floats) and marks it as used. Errors name the file,
+ * the tensor, the shape found and the shape wanted. */
 HEED_CHECKED enum heed_status heed_weights_read(struct heed_weights *weights, const char *name, size_t rank,
                                                 const size_t *shape, float *out, struct heed_error *error);
 /* A tensor that no heed_weights_read asked for, or NULL: names ending in ".num_batches_tracked" are not counted. */

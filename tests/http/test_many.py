@@ -27,7 +27,7 @@ def assert_lively(server):
 
 
 def test_live_while_a_thousand_connections_wait_suspended(serve):
-    server = serve(threads=1, queue_slots=2000, timeout_ms=600000)
+    server = serve(threads=1, queue_slots=2000, timeout_ms=3600000) # a deadline that slow builds can meet a thousand times
     first = server.send_photo(slow_photo())
     crowd = [server.send_photo(slow_photo()) for _ in range(30)] + [server.send_photo(blank(16, 16)) for _ in range(970)]
     wait_until(lambda: metrics.total(metrics.read(server), metrics.QUEUE_DEPTH) >= 900, what="a thousand wait")

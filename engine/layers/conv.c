@@ -91,17 +91,7 @@ static void conv_run(struct heed_forward *forward, struct run *run)
     const size_t k = shape->kernel * shape->kernel * shape->in;
     run->tile_pixels = heed_tile_items(run->pixels, k + shape->out, 48);
     run->tiles = heed_ceil_div(run->pixels, run->tile_pixels);
-    run->window = (struct heed_window){ .h = x->h,
-                                        .w = x->w,
-                                        .c = x->c,
-                                        .stride = x->stride,
-                                        .out_h = y->h,
-                                        .out_w = y->w,
-                                        .kernel_h = shape->kernel,
-                                        .kernel_w = shape->kernel,
-                                        .step = shape->step,
-                                        .pad = shape->pad,
-                                        .dilation = 1 };
+    run->window = heed_window(x, y, shape->kernel, shape->step, shape->pad);
 
     const size_t mark = heed_arena_mark(forward->arena);
     if (!run->direct)

@@ -34,17 +34,7 @@ void heed_max_pool_into(struct heed_forward *forward, const struct heed_pool_sha
     struct run run = { .kernels = forward->kernels,
                        .x = x,
                        .y = y,
-                       .window = { .h = x->h,
-                                   .w = x->w,
-                                   .c = x->c,
-                                   .stride = x->stride,
-                                   .out_h = y->h,
-                                   .out_w = y->w,
-                                   .kernel_h = shape->kernel,
-                                   .kernel_w = shape->kernel,
-                                   .step = shape->step,
-                                   .pad = shape->pad,
-                                   .dilation = 1 },
+                       .window = heed_window(x, y, shape->kernel, shape->step, shape->pad),
                        .tile_rows = heed_tile_items(y->h, 2 * y->w * y->c, 1) };
     run.tiles = heed_ceil_div(y->h, run.tile_rows);
     if (heed_forward_computes(forward))

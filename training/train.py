@@ -38,7 +38,8 @@ def arguments():
     p.add_argument("--attention", choices=("as-configured", "none", "efficient", "dot_product"), default="as-configured")
     p.add_argument("--epochs", type=float, default=8)
     p.add_argument("--batch", type=int, default=16)
-    p.add_argument("--rate", type=float, default=3e-5, help="of the backbone, neck and heads")
+    p.add_argument("--rate", type=float, default=3e-4, help="of the backbone, neck and heads, times a tensor's root mean square")
+    p.add_argument("--freeze-early", action="store_true", help="leave the backbone's first convolution and stage as they are")
     p.add_argument("--rate-attention", type=float, default=3e-4)
     p.add_argument("--rate-mask", type=float, default=1e-3)
     p.add_argument("--only", choices=("boxes", "masks"), help="train this and freeze the other; masks: the detector too")
@@ -133,19 +134,26 @@ class Run:
         self.ema = copy.deepcopy(self.model).eval()
         for name, parameter in self.model.named_parameters():
             of_masks = name.startswith(("mask.", "attention.mask."))
-            parameter.requires_grad_(args.only is None or of_masks == (args.only == "masks"))
-        rates = {"attention": args.rate_attention, "mask": args.rate_mask}
-        groups = [
-            {"params": list(module.parameters()), "top": rates.get(name, args.rate)}
-            for name, module in self.model.named_children()
-        ]
-        self.optimizer = torch.optim.AdamW(groups, weight_decay=0.01)
+            early = args.freeze_early and name.startswith(("backbone.conv1.", "backbone.stage2."))
+            parameter.requires_grad_(not early and (args.only is None or of_masks == (args.only == "masks")))
+        self.optimizer = torch.optim.AdamW(self.groups(), weight_decay=0.01)
         self.per_epoch = len(self.batches(random.Random(0)))
         self.steps = int(args.epochs * self.per_epoch)
         self.step, self.epoch, self.best = 0, 0, -1.0
         if (self.folder / "last.pt").exists():
             self.load(self.folder / "last.pt")
         print(f"{len(self.train)} photos, {self.per_epoch} steps an epoch, {self.steps} in all, at {self.step}", flush=True)
+
+    def groups(self):
+        """What is learned at which rate. Batch norm is folded into the start weights, so the size of a tensor tells nothing
+        of its part in the answer: their rate is a share of it."""
+        rates = {"attention": self.args.rate_attention, "mask": self.args.rate_mask}
+        groups = []
+        for name, parameter in self.model.named_parameters():
+            if parameter.requires_grad:
+                size = parameter.detach().square().mean().sqrt().clamp(min=1e-3).item()
+                groups.append({"params": [parameter], "top": rates.get(name.split(".")[0], self.args.rate * size)})
+        return groups
 
     def batches(self, generator):
         return batches(self.train, self.args.batch, self.spec["input"], generator, masked=self.args.only == "masks")

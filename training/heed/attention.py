@@ -6,7 +6,7 @@ The last projection starts at zero, so a network begins training exactly as it w
 
 import math
 
-import torch
+import torch.nn.functional as F
 from torch import nn
 
 
@@ -63,12 +63,15 @@ class DotProductAttention(nn.Module):
 
     def forward(self, x):
         b, _, h, w = x.shape
-        theta = self.theta(x).reshape(b, self.heads, -1, h * w)
-        phi = self.phi(x).reshape(b, self.heads, -1, h * w)
-        g = self.g(x).reshape(b, self.heads, -1, h * w)
-        scores = theta.transpose(2, 3) @ phi / math.sqrt(theta.shape[2])  # (batch, heads, n queries, n keys)
-        attended = g @ scores.softmax(dim=3).transpose(2, 3)  # (batch, heads, d_v, n)
-        return x + self.out(attended.reshape(b, -1, h, w))
+        theta, phi, g = (
+            layer(x).reshape(b, self.heads, -1, h * w).transpose(2, 3)  # (batch, heads, n, d_k or d_v)
+            for layer in (self.theta, self.phi, self.g)
+        )
+        key_channels, value_channels = theta.shape[3], g.shape[3]
+        wider = (0, max(0, value_channels - key_channels))  # zeros change no product; equal widths get the fused kernel
+        theta, phi, g = F.pad(theta, wider), F.pad(phi, wider), g.contiguous()
+        attended = F.scaled_dot_product_attention(theta, phi, g, scale=1 / math.sqrt(key_channels))
+        return x + self.out(attended.transpose(2, 3).reshape(b, -1, h, w))
 
 
 def start_at_zero(projection):

@@ -225,6 +225,17 @@ static void add_number(struct srv_text *text, const char *name, double value)
     srv_text_number(text, value, 4);
 }
 
+static void add_all(struct srv_text *text, const double *ms, size_t rounds)
+{
+    srv_text_string(text, ",\"all\":[");
+    for (size_t i = 0; i < rounds; i++) {
+        if (i)
+            srv_text_string(text, ",");
+        srv_text_number(text, ms[i], 4);
+    }
+    srv_text_string(text, "]");
+}
+
 static void add_layers(struct srv_text *text, const struct bench *bench, size_t shown)
 {
     srv_text_string(text, ",\"layers\":[");
@@ -261,6 +272,7 @@ static int print_json(const struct bench *bench, size_t warm_up, size_t layers)
         add_number(&text, "least", summary->least);
         add_number(&text, "p10", summary->p10);
         add_number(&text, "p90", summary->p90);
+        add_all(&text, bench->ms[part], bench->rounds);
         srv_text_string(&text, "}");
     }
     srv_text_string(&text, "}");

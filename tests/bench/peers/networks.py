@@ -1,15 +1,27 @@
-"""What is compared: networks in PyTorch, exported once to ONNX and, those that heed runs, to its own files."""
+"""What is compared: networks in PyTorch, exported once to ONNX and, those that heed runs, to its own files.
 
+Some of the work after a network has no fast form in ONNX: pasting masks is a loop there that copies all masks for each
+(a second of ONNX Runtime's time, and OpenVINO cannot read it), and suppression per class would see every cell. So the
+exported networks stop before it, and every peer finishes with the same PyTorch code, the fastest that was found.
+"""
+
+import json
+import math
 import subprocess
 import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Callable
 
 import torch
 import torchvision
+from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional as F
+from torchvision.models.detection import transform
+from torchvision.models.detection.roi_heads import paste_masks_in_image
+from torchvision.ops import batched_nms
 
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "training"))
@@ -21,24 +33,25 @@ from heed.heed_s import HeedS  # noqa: E402
 PRODUCTS = [(4096, 64, 256), (4096, 256, 64), (3400, 1024, 256), (2704, 58, 58)]
 
 
+transform.paste_masks_in_image = lambda masks, boxes, size: masks  # Network.finish does it
+
+
 @dataclass
 class Network:
     name: str
     cache: Path
     module: nn.Module
     inputs: list
-    listed: bool = False  # torchvision's detectors take a list of photos
+    finish: Callable = lambda *outputs: outputs  # the network's outputs, tensors -> the answer
     json: Path = None  # heed's
-
-    def torch_inputs(self):
-        return [self.inputs] if self.listed else self.inputs
+    photo: Path = None  # what heed shall see, where it is not a painted one
 
     def onnx(self):
         path = self.cache / f"{self.name}.onnx"
         if not path.exists():
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                torch.onnx.export(self.module, tuple(self.torch_inputs()), str(path), dynamo=False, opset_version=17)
+                torch.onnx.export(self.module, tuple(self.inputs), str(path), dynamo=False, opset_version=17)
         return path
 
 
@@ -81,6 +94,18 @@ def detector():
     return model
 
 
+class Regions(nn.Module):
+    """A detector of torchvision up to boxes, labels, scores and masks of 28x28."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, photo):
+        found = self.model([photo])[0]
+        return found["boxes"], found["labels"], found["scores"], found["masks"]
+
+
 def mask_rcnn(cache, attention):
     name = "r50-attention" if attention else "r50"
     model, json_path = detector(), cache / "models" / f"{name}.json"
@@ -95,7 +120,12 @@ def mask_rcnn(cache, attention):
         subprocess.run(convert + ["--norm-eps", "1e-5", "--labels", str(ROOT / "config" / "labels" / "coco91.json")], check=True)
     if modules:
         model.backbone = AttendedBackbone(model.backbone, modules)
-    return Network(name, cache, model.eval(), [torch.rand(3, 800, 1066)], listed=True, json=json_path)
+    photo = torch.rand(3, 800, 1066)
+
+    def paste(boxes, labels, scores, masks):
+        return boxes, labels, scores, paste_masks_in_image(masks, boxes, photo.shape[1:])
+
+    return Network(name, cache, Regions(model).eval(), [photo], paste, json=json_path)
 
 
 class Levels(nn.Module):
@@ -116,19 +146,48 @@ def attention_module(cache):
     return Network("attention", cache, EfficientAttention(256, 128, 256).eval(), [torch.rand(1, 256, 200, 272)])
 
 
+class RawHeads(nn.Module):
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, x):
+        class_logits, distances = self.model.heads(self.model.levels(x))
+        return class_logits[0], distances[0]
+
+
 def heed_s(cache):
-    """The built-in model up to its raw outputs: boxes, suppression and the masks of boxes are left to heed alone."""
-    import json
-
-    from safetensors.torch import load_file
-
+    """The built-in model, boxes only, on a photo whose every pixel is one of the input's."""
     spec = json.loads((ROOT / "config" / "models" / "heed-s.json").read_text())
-    model = HeedS(spec)
+    model = HeedS(spec).eval()
     model.load_state_dict({k: v.float() for k, v in load_file(ROOT / "config" / "models" / "heed-s.safetensors").items()}, strict=False)
-    return Network("heed-s", cache, model.eval(), [torch.rand(1, 3, 416, 416)])
+    image = torchvision.io.read_image(str(ROOT / "tests" / "photos" / "astronaut.jpg"))
+    image = F.interpolate(image[None].float(), size=(416, 416), mode="bilinear", antialias=True)[0].round().byte()
+    torchvision.io.write_png(image, str(cache / "astronaut-416.png"))
+    x, size = model.prepare(image.permute(1, 2, 0).numpy())
+    rule = spec["head"]
+    centres, strides, counts = model.cells(*size)
+    least, limit = math.log(rule["score_min"] / (1 - rule["score_min"])), x.new_tensor([size[1], size[0], size[1], size[0]])
+
+    def finish(logits, distances):
+        """As HeedS.predict: but no sigmoid, no box and no suppression of what stays under the least score."""
+        found, first = [], 0
+        for level in logits.split(counts):
+            cell, label = (level > least).nonzero(as_tuple=True)
+            logit, best = level[cell, label].topk(min(len(cell), rule["candidates"]))
+            found.append((cell[best] + first, label[best], logit))
+            first += len(level)
+        cell, label, logit = (torch.cat(parts) for parts in zip(*found))
+        box = torch.minimum(model.boxes(distances[cell], centres[cell], strides[cell]).clamp(min=0), limit)
+        score = logit.sigmoid()
+        best = batched_nms(box, score, label, rule["nms_iou"])[: rule["detections"]]
+        return box[best], score[best], label[best]
+
+    (cache / "heed-s.onnx").unlink(missing_ok=True)  # its weights change from time to time
+    return Network("heed-s", cache, RawHeads(model).eval(), [x], finish, photo=cache / "astronaut-416.png")
 
 
 def product(m, n, k):
     """(m, k) x (k, n) as a 1x1 convolution of m pixels, channels last."""
     convolution = nn.Conv2d(k, n, 1).to(memory_format=torch.channels_last)
-    return convolution, [torch.rand(1, k, 1, m).to(memory_format=torch.channels_last)]
+    return convolution, torch.rand(1, k, 1, m).to(memory_format=torch.channels_last)

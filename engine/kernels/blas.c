@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "kernels/blas.h"
+#include "kernels/columns.h"
 #include "kernels/epilogue.h"
 #include "kernels/levels.h"
 
@@ -80,4 +81,10 @@ void heed_gemm_tn_blas(float *c, size_t c_stride, const float *a, size_t a_strid
 {
     sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, to_int(m), to_int(n), to_int(rows), 1, a, to_int(a_stride), b,
           to_int(b_stride), 1, c, to_int(c_stride));
+}
+
+void heed_conv_blas(float *y, size_t y_stride, const float *x, const struct heed_window *window, const float *weights,
+                    size_t n, const struct heed_epilogue *epilogue, size_t row, size_t rows)
+{
+    heed_conv_by_columns(heed_im2col_v128, heed_gemm_blas, y, y_stride, x, window, weights, n, epilogue, row, rows);
 }

@@ -5,6 +5,7 @@
  *
  *     packed  [ panel 0: k x 16 | panel 1: k x 16 | ... ]      16 rows of B each, column after column
  */
+#include "kernels/columns.h"
 #include "kernels/epilogue.h"
 #include "kernels/levels.h"
 
@@ -59,4 +60,10 @@ void heed_gemm_tn_ref(float *c, size_t c_stride, const float *a, size_t a_stride
         for (size_t r = 0; r < rows; r++)
             for (size_t j = 0; j < n; j++)
                 c[i * c_stride + j] += a[r * a_stride + i] * b[r * b_stride + j];
+}
+
+void heed_conv_ref(float *y, size_t y_stride, const float *x, const struct heed_window *window, const float *weights,
+                   size_t n, const struct heed_epilogue *epilogue, size_t row, size_t rows)
+{
+    heed_conv_by_columns(heed_im2col_ref, heed_gemm_ref, y, y_stride, x, window, weights, n, epilogue, row, rows);
 }

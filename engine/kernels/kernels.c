@@ -25,6 +25,7 @@ static void use_blas(struct heed_kernels *kernels)
         USE(gemm_packed_floats, blas)
         USE(gemm_pack, blas)
         USE(gemm_tn, blas)
+        USE(conv, blas)
     }
 }
 

@@ -46,6 +46,14 @@ struct heed_window {
 typedef void heed_im2col_fn(float *columns, const float *x, const struct heed_window *window, size_t first,
                             size_t count);
 
+/* Dense convolution of output rows [row, row + rows) where an output pixel's inputs are few: reads them where they lie.
+ * Weights (n, kernel_h * kernel_w * c), taps row-major and channels last, were packed by gemm_pack. Needs stride == c,
+ * dilation 1 and kernel_h * kernel_w * c <= HEED_CONV_INPUTS_MAX. y's pixels are y_stride apart, the residual's too. */
+#define HEED_CONV_INPUTS_MAX 256
+typedef void heed_conv_fn(float *y, size_t y_stride, const float *x, const struct heed_window *window,
+                          const float *weights, size_t n, const struct heed_epilogue *epilogue, size_t row,
+                          size_t rows);
+
 /* Winograd's F(4x4, 3x3) for 3x3 convolutions of step 1: 36 products where the plain way has 144 (winograd.h). The
  * output is cut into tiles of 4 x 4 pixels, counted row-major over one image after another, tiles_w = ceil(out_w / 4)
  * to a row.
@@ -112,6 +120,7 @@ struct heed_kernels {
     heed_gemm_pack_fn *gemm_pack;
     heed_gemm_tn_fn *gemm_tn;
     heed_im2col_fn *im2col;
+    heed_conv_fn *conv;
     heed_winograd_input_fn *winograd_input;
     heed_winograd_output_fn *winograd_output;
     heed_depthwise_fn *depthwise;

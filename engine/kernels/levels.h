@@ -16,6 +16,7 @@
     X(gemm_pack)                                                                                                       \
     X(gemm_tn)                                                                                                         \
     X(im2col)                                                                                                          \
+    X(conv)                                                                                                            \
     X(winograd_input)                                                                                                  \
     X(winograd_output)                                                                                                 \
     X(depthwise)                                                                                                       \
@@ -40,5 +41,6 @@ heed_gemm_fn heed_gemm_blas;
 heed_gemm_packed_floats_fn heed_gemm_packed_floats_blas;
 heed_gemm_pack_fn heed_gemm_pack_blas;
 heed_gemm_tn_fn heed_gemm_tn_blas;
+heed_conv_fn heed_conv_blas;
 
 #endif

@@ -140,12 +140,22 @@ INLINE vec choose(ivec mask, vec a, vec b)
     return (vec)(((ivec)a & mask) | ((ivec)b & ~mask));
 }
 
+INLINE vec relu(vec x)
+{
+    return choose(x < (vec){ 0 }, (vec){ 0 }, x);
+}
+
+INLINE vec leaky(vec x, float slope)
+{
+    return choose(x < (vec){ 0 }, x * slope, x);
+}
+
 INLINE vec activate(vec x, const struct heed_epilogue *epilogue)
 {
     if (epilogue->activation == HEED_ACT_RELU)
-        return choose(x < (vec){ 0 }, (vec){ 0 }, x);
+        return relu(x);
     if (epilogue->activation == HEED_ACT_LEAKY)
-        return choose(x < (vec){ 0 }, x * epilogue->slope, x);
+        return leaky(x, epilogue->slope);
     return x;
 }
 

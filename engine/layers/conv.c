@@ -34,7 +34,38 @@ struct run {
     struct heed_scratch columns, sums; /* a tile's matrix; its result before the shuffle */
     bool direct;
     size_t images, pixels, tile_pixels, tiles;
+    size_t tile_rows; /* of a direct convolution of few inputs */
 };
+
+/* A tile of a convolution whose inputs are read where they lie: rows of the output. */
+static void rows_tile(void *arg, size_t index, unsigned lane)
+{
+    (void)lane;
+    const struct run *const run = arg;
+    const struct heed_conv_shape *const shape = &run->conv->shape;
+    const struct heed_tensor *const residual = run->residual;
+    const size_t image = index / run->tiles, row = index % run->tiles * run->tile_rows;
+    const size_t left = run->y->h - row, rows = left < run->tile_rows ? left : run->tile_rows;
+    const struct heed_epilogue epilogue = { .bias = run->conv->bias,
+                                            .residual = residual ? heed_tensor_at(residual, image, 0, 0) : NULL,
+                                            .residual_stride = residual ? residual->stride : 0,
+                                            .activation = shape->activation,
+                                            .slope = shape->slope };
+    run->kernels->conv(heed_tensor_at(run->y, image, 0, 0), run->y->stride, heed_tensor_at(run->x, image, 0, 0),
+                       &run->window, run->conv->weights, shape->out, &epilogue, row, rows);
+}
+
+static void run_rows(struct heed_forward *forward, struct run *run)
+{
+    const struct heed_conv_shape *const shape = &run->conv->shape;
+    const struct heed_tensor *const x = run->x, *const y = run->y;
+    run->tile_rows = heed_tile_items(y->h, x->w * x->c * shape->step + y->w * y->c, 1);
+    run->tiles = heed_ceil_div(y->h, run->tile_rows);
+    if (heed_forward_computes(forward))
+        heed_forward_run(forward, run->conv->name,
+                         (uint64_t)heed_tensor_pixels(y) * shape->kernel * shape->kernel * shape->in * shape->out,
+                         rows_tile, run, x->n * run->tiles);
+}
 
 static void conv_tile(void *arg, size_t index, unsigned lane)
 {
@@ -85,13 +116,18 @@ static void conv_run(struct heed_forward *forward, struct run *run)
     }
 
     run->kernels = forward->kernels;
+    run->window = heed_window(x, y, shape->kernel, shape->step, shape->pad);
+    if (shape->kernel > 1 && shape->kernel * shape->kernel * shape->in <= HEED_CONV_INPUTS_MAX && x->stride == x->c &&
+        !run->first) {
+        run_rows(forward, run);
+        return;
+    }
     run->direct = shape->kernel == 1 && shape->step == 1 && shape->pad == 0;
     run->images = run->direct ? 1 : x->n;
     run->pixels = run->direct ? heed_tensor_pixels(x) : y->h * y->w;
     const size_t k = shape->kernel * shape->kernel * shape->in;
     run->tile_pixels = heed_tile_items(run->pixels, k + shape->out, 48);
     run->tiles = heed_ceil_div(run->pixels, run->tile_pixels);
-    run->window = heed_window(x, y, shape->kernel, shape->step, shape->pad);
 
     const size_t mark = heed_arena_mark(forward->arena);
     if (!run->direct)

@@ -1,4 +1,5 @@
-/* im2col, depthwise convolution and max pooling: every small image, kernel, step, padding and dilation by chance. */
+/* im2col, convolution of few inputs, depthwise convolution and max pooling: every small image, kernel, step, padding
+ * and dilation by chance. */
 #include "check.h"
 
 #include <float.h>
@@ -85,8 +86,63 @@ static void check_max_pool(const struct check *c, const struct heed_window *w, c
                w->c, w->kernel_h, w->step, w->pad);
 }
 
+static float *packed_weights(const struct heed_kernels *kernels, const float *weights, size_t n, size_t k,
+                             size_t *floats)
+{
+    *floats = (kernels->gemm_packed_floats(n, k) + 15) / 16 * 16; /* whole cache lines: packed memory is aligned */
+    float *const packed = check_floats(*floats, 100, 200);
+    kernels->gemm_pack(packed, weights, k, 1, n, k);
+    return packed;
+}
+
+static void check_conv(const struct check *c, struct heed_window w, size_t n)
+{
+    const size_t row = check_random_below(w.out_h), rows = 1 + check_random_below(w.out_h - row);
+    const size_t k = w.kernel_h * w.kernel_w * w.c, y_stride = n + check_random_below(3);
+    const size_t y_floats = (w.out_h * w.out_w - 1) * y_stride + n;
+    float *const x = check_floats(input_floats(&w), -1, 1), *const weights = check_floats(n * k, -1, 1);
+    float *const bias = check_floats(n, -1, 1), *const residual = check_floats(y_floats, -1, 1);
+    size_t floats[2];
+    float *const packed[2] = { packed_weights(c->ref, weights, n, k, &floats[0]),
+                               packed_weights(c->new, weights, n, k, &floats[1]) };
+    const struct heed_epilogue epilogue = {
+        .bias = check_random_below(2) ? bias : NULL,
+        .residual = check_random_below(2) ? residual : NULL,
+        .residual_stride = y_stride,
+        .activation = (enum heed_activation)check_random_below(3),
+        .slope = 0.1f,
+    };
+    struct check_pair y;
+    check_pair_init(&y, y_floats, -1, 1);
+    c->ref->conv(y.ref, y_stride, x, &w, packed[0], n, &epilogue, row, rows);
+    c->new->conv(y.new, y_stride, x, &w, packed[1], n, &epilogue, row, rows);
+    check_same(c, &y, (struct check_tolerance){ .absolute = FLT_EPSILON * (float)(4 + k) },
+               "conv %zu x %zu x %zu to %zu kernel %zu step %zu pad %zu rows %zu..%zu", w.h, w.w, w.c, n, w.kernel_h,
+               w.step, w.pad, row, row + rows);
+    check_free(x, input_floats(&w));
+    check_free(weights, n * k);
+    check_free(bias, n);
+    check_free(residual, y_floats);
+    for (size_t i = 0; i < 2; i++)
+        check_free(packed[i], floats[i]);
+}
+
+static void check_conv_windows(const struct check *c)
+{
+    for (size_t n = 1; n <= 67; n++) {
+        const size_t kernel = 2 + check_random_below(3), channels = 1 + check_random_below(5);
+        check_conv(c,
+                   window_of(kernel + check_random_below(7), kernel + check_random_below(40), channels, 0, kernel,
+                             1 + check_random_below(2), check_random_below(kernel / 2 + 1), 1),
+                   n);
+    }
+    check_conv(c, window_of(33, 64, 3, 0, 7, 2, 3, 1), 64);
+    check_conv(c, window_of(3, 3, 3, 0, 7, 2, 3, 1), 64); /* no pixel sees all of its window */
+}
+
 void check_window(const struct check *c)
 {
+    check_conv_windows(c);
     for (size_t channels = 1; channels <= 67; channels++) {
         for (size_t turn = 0; turn < 12; turn++) {
             const struct heed_window w = random_window(channels);
@@ -102,7 +158,17 @@ void check_window(const struct check *c)
 struct bench_window {
     struct heed_window window;
     float *y, *x, *weights;
+    size_t n; /* output channels of a dense convolution, whose weights are `packed` */
+    float *packed[2];
+    const struct heed_kernels *tables[2];
 };
+
+static void call_conv(const struct heed_kernels *kernels, void *arg)
+{
+    const struct bench_window *const b = arg;
+    kernels->conv(b->y, b->n, b->x, &b->window, b->packed[kernels == b->tables[1]], b->n,
+                  &(struct heed_epilogue){ .bias = b->weights, .activation = HEED_ACT_RELU }, 0, b->window.out_h);
+}
 
 static void call_im2col(const struct heed_kernels *kernels, void *arg)
 {
@@ -136,8 +202,28 @@ static void bench_one(const struct check *c, const char *name, check_call_fn *ca
     check_free(b.weights, taps * w.c);
 }
 
+static void bench_conv(const struct check *c, const char *name, struct heed_window w, size_t n)
+{
+    const size_t k = w.kernel_h * w.kernel_w * w.c, out = w.out_h * w.out_w * n;
+    struct bench_window b = { .window = w, .n = n, .tables = { c->ref, c->new } };
+    b.y = check_floats(out, 0, 1);
+    b.x = check_floats(input_floats(&w), -1, 1);
+    b.weights = check_floats(n * k, -1, 1);
+    size_t floats[2];
+    for (size_t i = 0; i < 2; i++)
+        b.packed[i] = packed_weights(b.tables[i], b.weights, n, k, &floats[i]);
+    check_time(c, name, call_conv, &b, 2.0 * (double)(out * k));
+    check_free(b.y, out);
+    check_free(b.x, input_floats(&w));
+    check_free(b.weights, n * k);
+    for (size_t i = 0; i < 2; i++)
+        check_free(b.packed[i], floats[i]);
+}
+
 void bench_window(const struct check *c)
 {
+    bench_conv(c, "conv 3x3/2 416x416x3 to 24", window_of(416, 416, 3, 0, 3, 2, 1, 1), 24);
+    bench_conv(c, "conv 7x7/2 800x1088x3 to 64", window_of(800, 1088, 3, 0, 7, 2, 3, 1), 64);
     bench_one(c, "im2col 3x3 26x26x256", call_im2col, window_of(26, 26, 256, 0, 3, 1, 1, 1), true);
     bench_one(c, "im2col 3x3/2 416x416x3", call_im2col, window_of(416, 416, 3, 0, 3, 2, 1, 1), true);
     bench_one(c, "im2col 7x7/2 200x272x3", call_im2col, window_of(200, 272, 3, 0, 7, 2, 3, 1), true);

@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 
 #include "base/error.h"
+#include "base/pages.h"
 #include "image/decode.h"
 #include "image/prepare.h"
 #include "layers/forward.h"
@@ -196,6 +197,7 @@ enum heed_status heed_context_create(struct heed_crew *crew, size_t memory_bytes
         free(context);
         return heed_fail(error, HEED_NO_MEMORY, "a context of %zu bytes: %s", memory_bytes, strerror(errno));
     }
+    heed_pages_enlarge(block, size);
     context->crew = crew;
     context->block = block;
     context->size = size;

@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/checked.h"
 #include "base/error.h"
+#include "base/pages.h"
 
 /* ---- Keep ------------------------------------------------------------------------------------------ */
 
@@ -68,6 +69,7 @@ static void *keep_add(struct heed_keep *keep, size_t size)
     struct piece *const piece = allocate(sizeof *piece, size);
     if (!piece)
         return NULL;
+    heed_pages_enlarge(piece, size);
     piece->next = keep->pieces;
     keep->pieces = piece;
     keep->bytes += size;

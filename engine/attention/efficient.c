@@ -22,6 +22,7 @@
 
 #define BLOCK_FLOATS ((size_t)64 * 1024) /* of T: stays in L2 while X streams by */
 #define GATHER_TILES 16
+#define PART_ROWS_MIN 96 /* a part's T is cleared, written and read once more: few rows are not worth it */
 #define FOLD_ROWS 48
 
 struct efficient {
@@ -125,11 +126,13 @@ static void raise_maxima(const struct run *run, const float *k, size_t rows, siz
     for (size_t j = 0; j < keys; j++) {
         if (raised[j] == max[j])
             continue;
-        const float factor = expf(max[j] - raised[j]); /* 0 in the first tile */
+        const float before = max[j], factor = expf(before - raised[j]);
+        max[j] = raised[j];
+        if (before == -INFINITY)
+            continue; /* nothing is gathered yet */
         for (size_t i = 0; i < channels; i++)
             gathered[j * channels + i] *= factor;
         sum[j] *= factor;
-        max[j] = raised[j];
     }
 }
 
@@ -252,7 +255,7 @@ static void plan(struct run *run, size_t positions)
     const struct efficient *const e = run->e;
     const size_t head_keys = e->key_channels / e->heads;
     run->positions = positions;
-    run->gather_rows = heed_tile_items(positions, e->channels + e->block, 48);
+    run->gather_rows = heed_tile_items(positions, e->channels + e->block, PART_ROWS_MIN);
     run->spread_rows = heed_tile_items(positions, 2 * e->channels + e->key_channels, 48);
     run->blocks = heed_ceil_div(e->key_channels, e->block);
     const size_t parts_wanted = heed_ceil_div(GATHER_TILES, run->blocks);

@@ -70,7 +70,7 @@ typedef void heed_winograd_output_fn(float *y, size_t y_stride, const float *m, 
                                      const struct heed_epilogue *epilogue);
 
 /* Depthwise convolution of output rows [row, row + rows): weights (kh*kw, c), bias (c) or NULL; activation as in the
- * epilogue (residual unused). y's pixels are y_stride apart. */
+ * epilogue (residual unused). y is the first of these rows; its pixels are y_stride apart. */
 typedef void heed_depthwise_fn(float *y, size_t y_stride, const float *x, const struct heed_window *window,
                                const float *weights, const struct heed_epilogue *epilogue, size_t row, size_t rows);
 

@@ -35,7 +35,7 @@ void heed_depthwise_ref(float *y, size_t y_stride, const float *x, const struct 
     const size_t c = window->c;
     for (size_t oy = row; oy < row + rows; oy++) {
         for (size_t ox = 0; ox < window->out_w; ox++) {
-            float *const to = y + (oy * window->out_w + ox) * y_stride;
+            float *const to = y + ((oy - row) * window->out_w + ox) * y_stride;
             for (size_t i = 0; i < c; i++)
                 to[i] = epilogue->bias ? epilogue->bias[i] : 0;
             for (size_t ky = 0; ky < window->kernel_h; ky++) {

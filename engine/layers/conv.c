@@ -25,6 +25,19 @@ void heed_conv_load(struct heed_loader *loader, struct heed_conv *conv, const ch
     free(weights);
 }
 
+void heed_conv_follow(struct heed_conv *conv, const struct heed_conv *depthwise)
+{
+    assert(conv->shape.kernel == 1 && conv->shape.step == 1 && conv->shape.pad == 0);
+    assert(conv->shape.in == depthwise->shape.out);
+    conv->depthwise = depthwise;
+}
+
+/* The shape of the window that slides over the input. */
+static const struct heed_conv_shape *window_shape(const struct heed_conv *conv)
+{
+    return conv->depthwise ? &conv->depthwise->shape : &conv->shape;
+}
+
 /* One run: the images' output pixels, cut into tiles. A 1x1 of step 1 has no need to know where images end. */
 struct run {
     const struct heed_kernels *kernels;
@@ -67,6 +80,22 @@ static void run_rows(struct heed_forward *forward, struct run *run)
                          rows_tile, run, x->n * run->tiles);
 }
 
+/* What a tile multiplies, (count, k): its pixels' windows, or what the depthwise convolution makes of them. */
+static void make_columns(const struct run *run, size_t image, size_t begin, size_t count, float *columns)
+{
+    const float *const x = heed_tensor_at(run->x, image, 0, 0);
+    const struct heed_conv *const depthwise = run->conv->depthwise;
+    if (!depthwise) {
+        run->kernels->im2col(columns, x, &run->window, begin, count);
+        return;
+    }
+    const struct heed_epilogue epilogue = { .bias = depthwise->bias,
+                                            .activation = depthwise->shape.activation,
+                                            .slope = depthwise->shape.slope };
+    run->kernels->depthwise(columns, depthwise->shape.out, x, &run->window, depthwise->weights, &epilogue,
+                            begin / run->y->w, count / run->y->w);
+}
+
 static void conv_tile(void *arg, size_t index, unsigned lane)
 {
     const struct run *const run = arg;
@@ -80,7 +109,7 @@ static void conv_tile(void *arg, size_t index, unsigned lane)
     size_t a_stride = run->x->stride;
     if (!run->direct) {
         float *const columns = heed_scratch_lane(&run->columns, lane);
-        run->kernels->im2col(columns, heed_tensor_at(run->x, image, 0, 0), &run->window, begin, count);
+        make_columns(run, image, begin, count, columns);
         a = columns;
         a_stride = k;
     }
@@ -102,13 +131,28 @@ static void conv_tile(void *arg, size_t index, unsigned lane)
     run->kernels->interleave(y, run->y->stride, first, run->first->stride, sums, shape->out, count, shape->out);
 }
 
+/* Pixels of a tile; whole rows where a depthwise convolution makes them. */
+static size_t tile_pixels(const struct run *run, size_t k)
+{
+    const size_t floats = k + run->conv->shape.out, w = run->y->w;
+    return run->conv->depthwise ? w * heed_tile_items(run->y->h, w * floats, heed_ceil_div(48, w))
+                                : heed_tile_items(run->pixels, floats, 48);
+}
+
+static uint64_t multiply_adds(const struct run *run, size_t k)
+{
+    const struct heed_conv *const depthwise = run->conv->depthwise;
+    const size_t taps = depthwise ? depthwise->shape.kernel * depthwise->shape.kernel : 0;
+    return (uint64_t)heed_tensor_pixels(run->y) * k * (run->conv->shape.out + taps);
+}
+
 static void conv_run(struct heed_forward *forward, struct run *run)
 {
-    const struct heed_conv_shape *const shape = &run->conv->shape;
+    const struct heed_conv_shape *const shape = &run->conv->shape, *const window = window_shape(run->conv);
     const struct heed_tensor *const x = run->x, *const y = run->y;
     assert(x->c == shape->in);
     assert(y->n == x->n);
-    assert(y->h == heed_conv_side(shape, x->h) && y->w == heed_conv_side(shape, x->w));
+    assert(y->h == heed_conv_side(window, x->h) && y->w == heed_conv_side(window, x->w));
     if (run->conv->winograd) {
         assert(!run->first);
         heed_conv_winograd_run(forward, run->conv, x, run->residual, y);
@@ -116,17 +160,17 @@ static void conv_run(struct heed_forward *forward, struct run *run)
     }
 
     run->kernels = forward->kernels;
-    run->window = heed_window(x, y, shape->kernel, shape->step, shape->pad);
+    run->window = heed_window(x, y, window->kernel, window->step, window->pad);
     if (shape->kernel > 1 && shape->kernel * shape->kernel * shape->in <= HEED_CONV_INPUTS_MAX && x->stride == x->c &&
         !run->first) {
         run_rows(forward, run);
         return;
     }
-    run->direct = shape->kernel == 1 && shape->step == 1 && shape->pad == 0;
+    run->direct = window->kernel == 1 && window->step == 1 && window->pad == 0;
     run->images = run->direct ? 1 : x->n;
     run->pixels = run->direct ? heed_tensor_pixels(x) : y->h * y->w;
     const size_t k = shape->kernel * shape->kernel * shape->in;
-    run->tile_pixels = heed_tile_items(run->pixels, k + shape->out, 48);
+    run->tile_pixels = tile_pixels(run, k);
     run->tiles = heed_ceil_div(run->pixels, run->tile_pixels);
 
     const size_t mark = heed_arena_mark(forward->arena);
@@ -135,8 +179,7 @@ static void conv_run(struct heed_forward *forward, struct run *run)
     if (run->first)
         run->sums = heed_forward_scratch(forward, run->tile_pixels * shape->out);
     if (heed_forward_computes(forward))
-        heed_forward_run(forward, run->conv->name, (uint64_t)heed_tensor_pixels(y) * k * shape->out, conv_tile, run,
-                         run->images * run->tiles);
+        heed_forward_run(forward, run->conv->name, multiply_adds(run, k), conv_tile, run, run->images * run->tiles);
     heed_arena_release(forward->arena, mark);
 }
 
@@ -158,9 +201,9 @@ void heed_conv_shuffled_into(struct heed_forward *forward, const struct heed_con
 
 struct heed_tensor heed_conv(struct heed_forward *forward, const struct heed_conv *conv, const struct heed_tensor *x)
 {
-    const struct heed_conv_shape *const shape = &conv->shape;
+    const struct heed_conv_shape *const window = window_shape(conv);
     const struct heed_tensor y =
-        heed_forward_tensor(forward, x->n, heed_conv_side(shape, x->h), heed_conv_side(shape, x->w), shape->out);
+        heed_forward_tensor(forward, x->n, heed_conv_side(window, x->h), heed_conv_side(window, x->w), conv->shape.out);
     heed_conv_into(forward, conv, x, NULL, &y);
     return y;
 }

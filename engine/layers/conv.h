@@ -27,12 +27,16 @@ struct heed_conv {
     float *weights; /* dense: packed (out, kernel * kernel * in); depthwise: (kernel * kernel, c); transposed: packed (4
                      * out, in) */
     float *bias;    /* (out); transposed: (4 * out) */
+    const struct heed_conv *depthwise; /* of a 1x1: what makes its input, or NULL; heed_conv_follow */
 };
 
 /* NAME is kept by reference: a literal or heed_loader_name's. */
 void heed_conv_load(struct heed_loader *loader, struct heed_conv *conv, const char *name, struct heed_conv_shape shape);
 void heed_depthwise_load(struct heed_loader *loader, struct heed_conv *conv, const char *name,
                          struct heed_conv_shape shape);
+/* `conv`, a 1x1 of step 1, is from now on both: its input is the depthwise convolution's, which is computed tile by
+ * tile, just before it is multiplied, and never stored as a map. */
+void heed_conv_follow(struct heed_conv *conv, const struct heed_conv *depthwise);
 /* Kernel 2, step 2: weights (in, out, 2, 2). */
 void heed_deconv_load(struct heed_loader *loader, struct heed_conv *conv, const char *name,
                       struct heed_conv_shape shape);

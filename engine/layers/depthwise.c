@@ -39,7 +39,7 @@ static void depthwise_tile(void *arg, size_t index, unsigned lane)
     const struct heed_epilogue epilogue = { .bias = run->conv->bias,
                                             .activation = run->conv->shape.activation,
                                             .slope = run->conv->shape.slope };
-    run->kernels->depthwise(heed_tensor_at(run->y, image, 0, 0), run->y->stride, heed_tensor_at(run->x, image, 0, 0),
+    run->kernels->depthwise(heed_tensor_at(run->y, image, row, 0), run->y->stride, heed_tensor_at(run->x, image, 0, 0),
                             &run->window, run->conv->weights, &epilogue, row, rows);
 }
 

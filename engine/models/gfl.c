@@ -13,6 +13,8 @@ void heed_gfl_load(struct heed_loader *loader, struct heed_gfl *head, const stru
     heed_conv_load(loader, &head->pw1, heed_loader_name(loader, "head%zu.pw1", stride), pointwise);
     heed_depthwise_load(loader, &head->dw2, heed_loader_name(loader, "head%zu.dw2", stride), depthwise);
     heed_conv_load(loader, &head->pw2, heed_loader_name(loader, "head%zu.pw2", stride), pointwise);
+    heed_conv_follow(&head->pw1, &head->dw1);
+    heed_conv_follow(&head->pw2, &head->dw2);
     heed_conv_load(loader, &head->out, heed_loader_name(loader, "head%zu.out", stride),
                    (struct heed_conv_shape){ .in = c, .out = outputs, .kernel = 1, .step = 1 });
     head->stride = stride;
@@ -83,9 +85,7 @@ size_t heed_gfl_run(struct heed_forward *forward, const struct heed_gfl *head, c
     const size_t mark = heed_arena_mark(forward->arena);
     const struct heed_tensor out = heed_forward_tensor(forward, 1, map->h, map->w, head->out.shape.out);
     const size_t hidden_mark = heed_arena_mark(forward->arena);
-    struct heed_tensor x = heed_depthwise(forward, &head->dw1, map);
-    x = heed_conv(forward, &head->pw1, &x);
-    x = heed_depthwise(forward, &head->dw2, &x);
+    struct heed_tensor x = heed_conv(forward, &head->pw1, map);
     x = heed_conv(forward, &head->pw2, &x);
     heed_conv_into(forward, &head->out, &x, NULL, &out);
     heed_arena_release(forward->arena, hidden_mark);

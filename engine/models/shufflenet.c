@@ -49,10 +49,12 @@ static void load_unit(struct heed_loader *loader, struct unit *unit, const char 
     if (first) {
         load_depthwise(loader, &unit->short_dw, name, "branch1.dw", in, 2);
         load_pointwise(loader, &unit->short_pw, name, "branch1.pw", in, half);
+        heed_conv_follow(&unit->short_pw, &unit->short_dw);
     }
     load_pointwise(loader, &unit->pw1, name, "branch2.pw1", first ? in : half, half);
     load_depthwise(loader, &unit->dw, name, "branch2.dw", half, first ? 2 : 1);
     load_pointwise(loader, &unit->pw2, name, "branch2.pw2", half, half);
+    heed_conv_follow(&unit->pw2, &unit->dw);
 }
 
 const struct heed_shufflenet *heed_shufflenet_load(struct heed_loader *loader, const struct heed_spec *spec)
@@ -83,13 +85,11 @@ static void run_unit(struct heed_forward *forward, const struct unit *unit, bool
     const size_t mark = heed_arena_mark(forward->arena), half = y->c / 2;
     struct heed_tensor first = heed_tensor_channels(y, 0, half), second = heed_tensor_channels(y, half, half);
     if (first_unit) {
-        const struct heed_tensor t = heed_depthwise(forward, &unit->short_dw, x);
-        first = heed_conv(forward, &unit->short_pw, &t);
+        first = heed_conv(forward, &unit->short_pw, x);
         second = *x;
     }
-    const struct heed_tensor t1 = heed_conv(forward, &unit->pw1, &second);
-    const struct heed_tensor t2 = heed_depthwise(forward, &unit->dw, &t1);
-    heed_conv_shuffled_into(forward, &unit->pw2, &t2, &first, y);
+    const struct heed_tensor t = heed_conv(forward, &unit->pw1, &second);
+    heed_conv_shuffled_into(forward, &unit->pw2, &t, &first, y);
     heed_arena_release(forward->arena, mark);
 }
 

@@ -64,7 +64,7 @@ static void check_depthwise(const struct check *c, const struct heed_window *w, 
         .slope = 0.1f,
     };
     struct check_pair y;
-    check_pair_init(&y, (w->out_h * w->out_w - 1) * (w->c + gap) + w->c, -1, 1);
+    check_pair_init(&y, (rows * w->out_w - 1) * (w->c + gap) + w->c, -1, 1);
     c->ref->depthwise(y.ref, w->c + gap, x, w, weights, &epilogue, row, rows);
     c->new->depthwise(y.new, w->c + gap, x, w, weights, &epilogue, row, rows);
     check_same(c, &y, (struct check_tolerance){ .absolute = FLT_EPSILON * (float)(4 + taps) },

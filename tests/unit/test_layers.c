@@ -174,6 +174,54 @@ static void batch_norm_is_folded(void **state)
     net_deinit(&net);
 }
 
+/* ---- Depthwise and 1x1 in one ----------------------------------------------------------------------- */
+
+static struct heed_tensor one_after_the_other(struct heed_forward *forward, const struct heed_conv *conv,
+                                              const struct heed_tensor *x)
+{
+    struct heed_conv alone = *conv;
+    alone.depthwise = NULL;
+    const struct heed_tensor between = heed_depthwise(forward, conv->depthwise, x);
+    return heed_conv(forward, &alone, &between);
+}
+
+static void check_follow(size_t h, size_t w, size_t step)
+{
+    enum { N = 2, IN = 29, OUT = 37 };
+    struct net net;
+    net_init(&net);
+    struct heed_conv depthwise, conv;
+    heed_depthwise_load(
+        &net.loader, &depthwise, "depthwise",
+        (struct heed_conv_shape){
+            .in = IN, .out = IN, .kernel = 3, .step = step, .pad = 1, .activation = HEED_ACT_LEAKY, .slope = 0.1f });
+    heed_conv_load(
+        &net.loader, &conv, "layer",
+        (struct heed_conv_shape){ .in = IN, .out = OUT, .kernel = 1, .step = 1, .activation = HEED_ACT_RELU });
+    heed_conv_follow(&conv, &depthwise);
+    float *const x = malloc(N * h * w * IN * sizeof *x);
+    invent_floats(x, N * h * w * IN, 3);
+    struct conv_case both = { .conv = &conv, .layer = heed_conv, .n = N, .h = h, .w = w, .x = x }, apart = both;
+    apart.layer = one_after_the_other;
+    run_lanes(&net, run_conv, &both, &both.y, &both.y_floats);
+    run_lanes(&net, run_conv, &apart, &apart.y, &apart.y_floats);
+    assert_int_equal(both.y_floats, apart.y_floats);
+    assert_memory_equal(both.y, apart.y, both.y_floats * sizeof *both.y);
+    free(x);
+    free(both.y);
+    free(apart.y);
+    net_deinit(&net);
+}
+
+static void a_1x1_that_follows_a_depthwise_is_both(void **state)
+{
+    (void)state;
+    check_follow(1, 1, 1);
+    check_follow(13, 13, 1);
+    check_follow(31, 40, 2);
+    check_follow(33, 67, 1);
+}
+
 /* ---- Residual and shuffle -------------------------------------------------------------------------- */
 
 struct sum_case {
@@ -550,6 +598,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(conv_is_its_sum),
         cmocka_unit_test(depthwise_is_its_sum),
+        cmocka_unit_test(a_1x1_that_follows_a_depthwise_is_both),
         cmocka_unit_test(batch_norm_is_folded),
         cmocka_unit_test(residual_may_be_the_output),
         cmocka_unit_test(shuffle_interleaves_in_place),

@@ -2,14 +2,23 @@
  *
  *     out = X + (softmax_keys(Theta Phi^T / sqrt(d_k)) G) Wo^T + bo,      Theta, Phi, G = X W^T + b
  *
- * Its map has n x n entries. Only the rows of the tiles being worked on exist at a time, so memory is linear in n; the
- * work is not. */
+ * Its map has n x n entries, of which only a block exists at a time: a tile of queries meets the keys block by block
+ * and keeps running maxima, sums and what it attends to (an online softmax). Beside the keys and values themselves,
+ * which the output may not overwrite before all queries have met them, scratch does not depend on n. The work does,
+ * squared.
+ *
+ * The map is made with a key to a row and a query to a column, as the kernels want it: the softmax goes down columns,
+ * and the sum over keys is a product of its transpose. */
 #include "attention/attention.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "layers/conv.h"
 #include "layers/tiles.h"
+
+#define QUERIES 192 /* of a tile */
+#define KEYS 96     /* of a block */
 
 struct dot_product {
     const char *name;
@@ -46,91 +55,132 @@ struct run {
     const struct heed_kernels *kernels;
     const struct dot_product *d;
     float *x; /* one image: (positions, channels) */
-    size_t x_stride, positions, tile_rows;
-    float *keys;                 /* packed head by head: (positions, key_channels / heads) */
-    float *values;               /* packed head by head: (value_channels / heads, positions) */
-    struct heed_scratch scratch; /* queries, map and what they attend to, of a tile's rows */
+    size_t x_stride, positions;
+    const float *keys, *values; /* (positions, key_channels), (positions, value_channels) */
+    struct heed_scratch scratch;
 };
+
+/* A tile's part of the scratch. Of queries there are QUERIES, or fewer in the last tile. */
+struct tile {
+    size_t queries;
+    float *projected;             /* (queries, key_channels) */
+    float *attended;              /* (queries, value_channels) */
+    float *packed;                /* a head's queries, to be multiplied by */
+    float *map;                   /* (KEYS, queries) */
+    float *max, *sum, *raised_to; /* (queries) */
+};
+
+static size_t tile_floats(const struct heed_kernels *kernels, const struct dot_product *d)
+{
+    return QUERIES * (d->key_channels + d->value_channels + KEYS + 3) +
+           kernels->gemm_packed_floats(QUERIES, d->key_channels / d->heads);
+}
+
+static struct tile tile_layout(const struct dot_product *d, float *scratch, size_t queries)
+{
+    struct tile tile = { .queries = queries, .projected = scratch };
+    tile.attended = tile.projected + QUERIES * d->key_channels;
+    tile.map = tile.attended + QUERIES * d->value_channels;
+    tile.max = tile.map + QUERIES * KEYS;
+    tile.sum = tile.max + QUERIES;
+    tile.raised_to = tile.sum + QUERIES;
+    tile.packed = tile.raised_to + QUERIES;
+    return tile;
+}
+
+/* Raises the running maxima over a block of the map and brings what was summed under the old ones to the new. */
+static void raise_maxima(const struct run *run, const struct tile *tile, size_t keys, float *attended)
+{
+    const size_t value_channels = run->d->value_channels, head_values = value_channels / run->d->heads;
+    memcpy(tile->raised_to, tile->max, tile->queries * sizeof *tile->max);
+    run->kernels->column_max(tile->raised_to, tile->map, tile->queries, keys, tile->queries);
+    for (size_t i = 0; i < tile->queries; i++) {
+        if (tile->raised_to[i] == tile->max[i])
+            continue;
+        const float factor = expf(tile->max[i] - tile->raised_to[i]); /* 0 in the first block */
+        for (size_t j = 0; j < head_values; j++)
+            attended[i * value_channels + j] *= factor;
+        tile->sum[i] *= factor;
+        tile->max[i] = tile->raised_to[i];
+    }
+}
+
+static void attend_head(const struct run *run, const struct tile *tile, size_t head)
+{
+    const struct dot_product *const d = run->d;
+    const struct heed_kernels *const kernels = run->kernels;
+    const size_t head_keys = d->key_channels / d->heads, head_values = d->value_channels / d->heads;
+    float *const attended = tile->attended + head * head_values;
+    kernels->gemm_pack(tile->packed, tile->projected + head * head_keys, d->key_channels, 1, tile->queries, head_keys);
+    for (size_t i = 0; i < tile->queries; i++) {
+        memset(attended + i * d->value_channels, 0, head_values * sizeof *attended);
+        tile->max[i] = -INFINITY;
+        tile->sum[i] = 0;
+    }
+    for (size_t first = 0; first < run->positions; first += KEYS) {
+        const size_t keys = run->positions - first < KEYS ? run->positions - first : KEYS;
+        kernels->gemm(tile->map, tile->queries, run->keys + first * d->key_channels + head * head_keys, d->key_channels,
+                      tile->packed, keys, tile->queries, head_keys, &(struct heed_epilogue){ 0 });
+        raise_maxima(run, tile, keys, attended);
+        kernels->column_exp(tile->map, tile->queries, tile->sum, tile->max, keys, tile->queries);
+        kernels->gemm_tn(attended, d->value_channels, tile->map, tile->queries,
+                         run->values + first * d->value_channels + head * head_values, d->value_channels, tile->queries,
+                         head_values, keys);
+    }
+    for (size_t i = 0; i < tile->queries; i++) {
+        const float scale = 1 / tile->sum[i];
+        for (size_t j = 0; j < head_values; j++)
+            attended[i * d->value_channels + j] *= scale;
+    }
+}
 
 static void attend_tile(void *arg, size_t index, unsigned lane)
 {
     const struct run *const run = arg;
     const struct dot_product *const d = run->d;
-    const struct heed_kernels *const kernels = run->kernels;
-    const size_t row = index * run->tile_rows, left = run->positions - row;
-    const size_t rows = left < run->tile_rows ? left : run->tile_rows;
-    const size_t head_keys = d->key_channels / d->heads, head_values = d->value_channels / d->heads;
-    float *const x = run->x + row * run->x_stride, *const queries = heed_scratch_lane(&run->scratch, lane);
-    float *const map = queries + run->tile_rows * d->key_channels;
-    float *const attended = map + run->tile_rows * run->positions;
+    const size_t row = index * QUERIES, left = run->positions - row, rows = left < QUERIES ? left : QUERIES;
+    const struct tile tile = tile_layout(d, heed_scratch_lane(&run->scratch, lane), rows);
+    float *const x = run->x + row * run->x_stride;
 
-    kernels->gemm(queries, d->key_channels, x, run->x_stride, d->theta.weights, rows, d->key_channels, d->channels,
-                  &(struct heed_epilogue){ .bias = d->theta.bias });
-    const float scale = 1 / sqrtf((float)head_keys);
+    run->kernels->gemm(tile.projected, d->key_channels, x, run->x_stride, d->theta.weights, rows, d->key_channels,
+                       d->channels, &(struct heed_epilogue){ .bias = d->theta.bias });
+    const float scale = 1 / sqrtf((float)(d->key_channels / d->heads));
     for (size_t i = 0; i < rows * d->key_channels; i++)
-        queries[i] *= scale;
-    const struct heed_epilogue plain = { 0 };
-    for (size_t head = 0; head < d->heads; head++) {
-        kernels->gemm(map, run->positions, queries + head * head_keys, d->key_channels,
-                      run->keys + head * kernels->gemm_packed_floats(run->positions, head_keys), rows, run->positions,
-                      head_keys, &plain);
-        kernels->softmax_rows(map, run->positions, rows, run->positions);
-        kernels->gemm(attended + head * head_values, d->value_channels, map, run->positions,
-                      run->values + head * kernels->gemm_packed_floats(head_values, run->positions), rows, head_values,
-                      run->positions, &plain);
-    }
+        tile.projected[i] *= scale;
+    for (size_t head = 0; head < d->heads; head++)
+        attend_head(run, &tile, head);
     const struct heed_epilogue epilogue = { .bias = d->out.bias, .residual = x, .residual_stride = run->x_stride };
-    kernels->gemm(x, run->x_stride, attended, d->value_channels, d->out.weights, rows, d->channels, d->value_channels,
-                  &epilogue);
+    run->kernels->gemm(x, run->x_stride, tile.attended, d->value_channels, d->out.weights, rows, d->channels,
+                       d->value_channels, &epilogue);
 }
 
-/* Keys and values of an image, packed to be multiplied by. */
-static void pack(struct heed_forward *forward, const struct run *run, const struct heed_tensor *image)
+static void attend(struct heed_forward *forward, const struct dot_product *d, const struct heed_tensor *image)
 {
-    const struct dot_product *const d = run->d;
-    const struct heed_kernels *const kernels = run->kernels;
-    const size_t head_keys = d->key_channels / d->heads, head_values = d->value_channels / d->heads;
-    const size_t mark = heed_arena_mark(forward->arena);
-    const struct heed_tensor phi = heed_conv(forward, &d->phi, image);
-    for (size_t head = 0; head < d->heads && heed_forward_computes(forward); head++)
-        kernels->gemm_pack(run->keys + head * kernels->gemm_packed_floats(run->positions, head_keys),
-                           phi.data + head * head_keys, d->key_channels, 1, run->positions, head_keys);
-    heed_arena_release(forward->arena, mark);
-
-    const struct heed_tensor g = heed_conv(forward, &d->g, image);
-    for (size_t head = 0; head < d->heads && heed_forward_computes(forward); head++)
-        kernels->gemm_pack(run->values + head * kernels->gemm_packed_floats(head_values, run->positions),
-                           g.data + head * head_values, 1, d->value_channels, head_values, run->positions);
+    const size_t positions = image->h * image->w, mark = heed_arena_mark(forward->arena);
+    const struct heed_tensor keys = heed_conv(forward, &d->phi, image), values = heed_conv(forward, &d->g, image);
+    struct run run = { .kernels = forward->kernels,
+                       .d = d,
+                       .x = image->data,
+                       .x_stride = image->stride,
+                       .positions = positions,
+                       .keys = keys.data,
+                       .values = values.data,
+                       .scratch = heed_forward_scratch(forward, tile_floats(forward->kernels, d)) };
+    const uint64_t work =
+        (uint64_t)positions * (positions + d->channels) * ((uint64_t)d->key_channels + d->value_channels);
+    if (heed_forward_computes(forward))
+        heed_forward_run(forward, d->name, work, attend_tile, &run, heed_ceil_div(positions, QUERIES));
     heed_arena_release(forward->arena, mark);
 }
 
 static void dot_product_run(struct heed_forward *forward, const void *module, const struct heed_tensor *x)
 {
-    const struct dot_product *const d = module;
-    const struct heed_kernels *const kernels = forward->kernels;
-    const size_t positions = x->h * x->w;
-    const size_t mark = heed_arena_mark(forward->arena);
-    struct run run = { .kernels = kernels,
-                       .d = d,
-                       .x_stride = x->stride,
-                       .positions = positions,
-                       .tile_rows = heed_tile_items(positions, positions, 12) };
-    run.keys =
-        heed_arena_floats(forward->arena, d->heads, kernels->gemm_packed_floats(positions, d->key_channels / d->heads));
-    run.values = heed_arena_floats(forward->arena, d->heads,
-                                   kernels->gemm_packed_floats(d->value_channels / d->heads, positions));
-    run.scratch = heed_forward_scratch(forward, run.tile_rows * (d->key_channels + positions + d->value_channels));
-    const uint64_t work = (uint64_t)positions * positions * (d->key_channels + d->value_channels) +
-                          (uint64_t)positions * d->channels * (d->key_channels + d->value_channels);
-    for (size_t image = 0; image < x->n; image++) {
-        struct heed_tensor one = *x;
-        one.n = 1;
-        one.data = run.x = heed_tensor_at(x, image, 0, 0);
-        pack(forward, &run, &one);
-        if (heed_forward_computes(forward))
-            heed_forward_run(forward, d->name, work, attend_tile, &run, heed_ceil_div(positions, run.tile_rows));
+    for (size_t i = 0; i < x->n; i++) {
+        struct heed_tensor image = *x;
+        image.n = 1;
+        image.data = heed_tensor_at(x, i, 0, 0);
+        attend(forward, module, &image);
     }
-    heed_arena_release(forward->arena, mark);
 }
 
 const struct heed_attention_kind heed_attention_dot_product = { .load = dot_product_load, .run = dot_product_run };

@@ -215,6 +215,7 @@ static void dot_product_is_its_formula(void **state)
     (void)state;
     check((struct attention_case){ .spec = DOT_PRODUCT(SIZES(8, 16, 1)), .n = 1, .h = 13, .w = 9, .c = 16 });
     check((struct attention_case){ .spec = DOT_PRODUCT(SIZES(12, 20, 4)), .n = 1, .h = 31, .w = 17, .c = 10 });
+    check((struct attention_case){ .spec = DOT_PRODUCT(SIZES(24, 40, 1)), .n = 1, .h = 24, .w = 24, .c = 33 });
 }
 
 static void one_position_attends_to_itself(void **state)
@@ -238,6 +239,8 @@ static void large_values_do_not_overflow_the_softmaxes(void **state)
     check((struct attention_case){
         .spec = EFFICIENT(SIZES(8, 16, 1)), .n = 1, .h = 33, .w = 31, .c = 16, .spread = 300 });
     check((struct attention_case){ .spec = DOT_PRODUCT(SIZES(4, 8, 1)), .n = 1, .h = 9, .w = 7, .c = 8, .spread = 50 });
+    check(
+        (struct attention_case){ .spec = DOT_PRODUCT(SIZES(4, 8, 1)), .n = 1, .h = 19, .w = 27, .c = 8, .spread = 50 });
 }
 
 static void no_module_changes_nothing(void **state)
@@ -282,6 +285,24 @@ static void efficient_needs_the_same_scratch_for_any_large_image(void **state)
     net_deinit(&net);
 }
 
+/* Its keys and values are as large as the map; the block of attention is not. */
+static void dot_product_needs_the_same_scratch_beside_keys_and_values_for_any_image(void **state)
+{
+    (void)state;
+    struct net net;
+    net_init(&net);
+    struct attention_case it = {
+        .spec = DOT_PRODUCT(.after = "place", SIZES(128, 256, 1)), .n = 1, .h = 32, .w = 32, .c = 256
+    };
+    it.module = heed_attention_load(&net.loader, &it.spec, it.c);
+    const size_t position = (128 + 256) * sizeof(float);
+    const size_t scratch = scratch_of(&it, &net.kernels) - it.h * it.w * position;
+    it.h = it.w = 128;
+    assert_int_equal(scratch_of(&it, &net.kernels) - it.h * it.w * position, scratch);
+    assert_true(scratch < 2u << 20);
+    net_deinit(&net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -295,6 +316,7 @@ int main(void)
         cmocka_unit_test(large_values_do_not_overflow_the_softmaxes),
         cmocka_unit_test(no_module_changes_nothing),
         cmocka_unit_test(efficient_needs_the_same_scratch_for_any_large_image),
+        cmocka_unit_test(dot_product_needs_the_same_scratch_beside_keys_and_values_for_any_image),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

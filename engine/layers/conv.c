@@ -14,7 +14,7 @@ void heed_conv_load(struct heed_loader *loader, struct heed_conv *conv, const ch
     *conv = (struct heed_conv){ .name = name, .shape = shape };
     float *const weights = heed_conv_read(loader, name, &shape, 4,
                                           (size_t[]){ shape.out, shape.in, shape.kernel, shape.kernel }, &conv->bias);
-    conv->winograd = heed_conv_winograd_suits(&shape);
+    conv->winograd = !loader->without_winograd && heed_conv_winograd_suits(&shape);
     if (weights && conv->winograd) {
         heed_conv_winograd_pack(loader, conv, weights);
     } else if (weights) {

@@ -13,6 +13,7 @@ struct heed_loader {
     const struct heed_kernels *kernels;
     struct heed_keep *keep; /* the model's memory: all that is loaded lives there and is freed with the model */
     uint64_t parameters;
+    bool without_winograd; /* set by tests, to measure its error */
     enum heed_status status;
     struct heed_error *error;
 };

@@ -96,6 +96,30 @@ static void resnets_and_feature_pyramids_equal_torchvision(void **state)
     golden_check_layer(&suite, &layer, TOLERANCE);
 }
 
+/* What is stored of these cases was computed in float64. */
+static void winograd_keeps_a_networks_error_within_four_times_the_plain_sums(void **state)
+{
+    (void)state;
+    const struct golden_layer layer = { .load = load_resnet_fpn, .run_many = run_resnet_fpn, .input_spread = 2 };
+    size_t i, checked = 0;
+    json_t *c;
+    json_array_foreach(suite.cases, i, c)
+    {
+        if (strcmp(golden_text(c, "kind"), "resnet_fpn_float64") != 0)
+            continue;
+        double plain[GOLDEN_OUTPUTS_MAX], winograd[GOLDEN_OUTPUTS_MAX];
+        golden_layer_errors(&suite, &layer, c, false, plain);
+        const size_t outputs = golden_layer_errors(&suite, &layer, c, true, winograd);
+        for (size_t o = 0; o < outputs; o++) {
+            print_message("# %s/%zu: error %.2g with Winograd, %.2g without: %.2f\n", golden_text(c, "name"), o,
+                          winograd[o], plain[o], winograd[o] / plain[o]);
+            assert_true(winograd[o] <= 4 * plain[o]);
+        }
+        checked++;
+    }
+    assert_true(checked > 0);
+}
+
 /* ---- ShuffleNet and path aggregation --------------------------------------------------------------- */
 
 struct shufflenet_pan {
@@ -139,6 +163,7 @@ int check_networks(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(resnets_and_feature_pyramids_equal_torchvision),
+        cmocka_unit_test(winograd_keeps_a_networks_error_within_four_times_the_plain_sums),
         cmocka_unit_test(shufflenets_and_path_aggregation_equal_the_reference),
     };
     return cmocka_run_group_tests_name("networks", tests, open_suite, close_suite);

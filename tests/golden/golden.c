@@ -1,5 +1,6 @@
 #include "golden.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -109,9 +110,8 @@ struct heed_crew *golden_crew(unsigned threads)
 
 /* ---- Comparison ------------------------------------------------------------------------------------ */
 
-/* Values (n, h, w, c) against the stored ones of this name: all of them, or samples if fewer are stored. */
-static void compare(const struct golden_suite *suite, const char *name, const float *values, size_t count,
-                    float tolerance, const char *level)
+/* The stored values of a name, for the caller to free. */
+static float *expected_values(const struct golden_suite *suite, const char *name, size_t *count)
 {
     struct heed_weight stored;
     struct heed_error error;
@@ -120,13 +120,23 @@ static void compare(const struct golden_suite *suite, const char *name, const fl
     float *const expected = malloc(stored.count * sizeof *expected);
     if (heed_weights_read(suite->values, name, 1, &stored.count, expected, &error) != HEED_OK)
         fail_msg("%s", error.text);
-    assert_true(stored.count <= count);
+    *count = stored.count;
+    return expected;
+}
+
+/* Values (n, h, w, c) against the stored ones of this name: all of them, or samples if fewer are stored. */
+static void compare(const struct golden_suite *suite, const char *name, const float *values, size_t count,
+                    float tolerance, const char *level)
+{
+    size_t stored;
+    float *const expected = expected_values(suite, name, &stored);
+    assert_true(stored <= count);
 
     const uint64_t key = generated_key("%s", name);
     float largest = 0, worst = 0;
     size_t worst_at = 0;
-    for (size_t i = 0; i < stored.count; i++) {
-        const size_t at = stored.count == count ? i : generated_hash(key, i) % count;
+    for (size_t i = 0; i < stored; i++) {
+        const size_t at = stored == count ? i : generated_hash(key, i) % count;
         const float size = expected[i] < 0 ? -expected[i] : expected[i];
         const float difference = values[at] < expected[i] ? expected[i] - values[at] : values[at] - expected[i];
         if (size > largest)
@@ -223,43 +233,89 @@ static void compare_answer(const struct golden_suite *suite, const struct golden
     }
 }
 
+/* A case's layer with its generated weights. */
+struct loaded_case {
+    struct heed_kernels kernels;
+    struct heed_loader loader;
+    uint8_t *bytes;
+    void *layer;
+};
+
+static void load_case(struct loaded_case *loaded, const struct golden_layer *layer, const json_t *c, unsigned level,
+                      bool winograd)
+{
+    struct heed_error error;
+    *loaded = (struct loaded_case){ 0 };
+    heed_kernels_init(&loaded->kernels, level);
+    struct heed_loader *const loader = &loaded->loader;
+    const char *const name = golden_text(c, "name");
+    *loader = (struct heed_loader){ .kernels = &loaded->kernels, .error = &error, .without_winograd = !winograd };
+    if (heed_keep_create(&loader->keep, &error) != HEED_OK)
+        fail_msg("%s", error.text);
+    if (!layer->load)
+        return;
+    size_t size;
+    loaded->bytes = generated_weights(name, golden_member(c, "weights"), &size);
+    if (heed_weights_open_memory(name, loaded->bytes, size, &loader->weights, &error) != HEED_OK)
+        fail_msg("%s", error.text);
+    loaded->layer = layer->load(loader, c);
+    if (loader->status != HEED_OK)
+        fail_msg("%s: %s", name, error.text);
+    if (heed_weights_unused(loader->weights))
+        fail_msg("%s: %s was not read", name, heed_weights_unused(loader->weights));
+}
+
+static void unload_case(struct loaded_case *loaded)
+{
+    heed_weights_free(loaded->loader.weights);
+    heed_keep_free(loaded->loader.keep);
+    free(loaded->bytes);
+}
+
 static void check_level(const struct golden_suite *suite, const struct golden_layer *layer, float tolerance,
                         const json_t *c, unsigned level)
 {
-    struct heed_error error;
-    struct heed_kernels kernels;
-    heed_kernels_init(&kernels, level);
-    const char *const name = golden_text(c, "name");
-
-    struct heed_loader loader = { .kernels = &kernels, .error = &error };
-    uint8_t *bytes = NULL;
-    void *loaded = NULL;
-    if (heed_keep_create(&loader.keep, &error) != HEED_OK)
-        fail_msg("%s", error.text);
-    if (layer->load) {
-        size_t size;
-        bytes = generated_weights(name, golden_member(c, "weights"), &size);
-        if (heed_weights_open_memory(name, bytes, size, &loader.weights, &error) != HEED_OK)
-            fail_msg("%s", error.text);
-        loaded = layer->load(&loader, c);
-        if (loader.status != HEED_OK)
-            fail_msg("%s: %s", name, error.text);
-        if (heed_weights_unused(loader.weights))
-            fail_msg("%s: %s was not read", name, heed_weights_unused(loader.weights));
-    }
-
-    struct answer alone = answer_layer(layer, loaded, &kernels, 1, c);
+    struct loaded_case loaded;
+    load_case(&loaded, layer, c, level, true);
+    struct answer alone = answer_layer(layer, loaded.layer, &loaded.kernels, 1, c);
     compare_answer(suite, layer, c, &alone, tolerance, heed_cpu_level_name(level));
     for (unsigned threads = 2; threads <= GOLDEN_THREADS_MAX; threads++) {
-        struct answer together = answer_layer(layer, loaded, &kernels, threads, c);
+        struct answer together = answer_layer(layer, loaded.layer, &loaded.kernels, threads, c);
         if (memcmp(together.values, alone.values, alone.ends[alone.count - 1] * sizeof *alone.values) != 0)
-            fail_msg("%s at %s: %u threads change the result", name, heed_cpu_level_name(level), threads);
+            fail_msg("%s at %s: %u threads change the result", golden_text(c, "name"), heed_cpu_level_name(level),
+                     threads);
         free(together.values);
     }
     free(alone.values);
-    heed_weights_free(loader.weights);
-    heed_keep_free(loader.keep);
-    free(bytes);
+    unload_case(&loaded);
+}
+
+size_t golden_layer_errors(const struct golden_suite *suite, const struct golden_layer *layer, const json_t *c,
+                           bool winograd, double errors[GOLDEN_OUTPUTS_MAX])
+{
+    struct loaded_case loaded;
+    load_case(&loaded, layer, c, HEED_CPU_ANY & heed_cpu_detect(), winograd);
+    struct answer answer = answer_layer(layer, loaded.layer, &loaded.kernels, 2, c);
+    for (size_t o = 0; o < answer.count; o++) {
+        char name[128];
+        snprintf(name, sizeof name, "%s/%zu", golden_text(c, "name"), o);
+        const size_t start = o == 0 ? 0 : answer.ends[o - 1], count = answer.ends[o] - start;
+        size_t stored;
+        float *const expected = expected_values(suite, name, &stored);
+        const uint64_t key = generated_key("%s", name);
+        double wrong = 0, all = 0;
+        for (size_t i = 0; i < stored; i++) {
+            const size_t at = stored == count ? i : generated_hash(key, i) % count;
+            const double difference = (double)answer.values[start + at] - (double)expected[i];
+            wrong += difference * difference;
+            all += (double)expected[i] * (double)expected[i];
+        }
+        errors[o] = sqrt(wrong / all);
+        free(expected);
+    }
+    free(answer.values);
+    unload_case(&loaded);
+    return answer.count;
 }
 
 void golden_check_layer(const struct golden_suite *suite, const struct golden_layer *layer, float tolerance)

@@ -67,6 +67,11 @@ struct golden_layer {
  */
 void golden_check_layer(const struct golden_suite *suite, const struct golden_layer *layer, float tolerance);
 
+/* Each output's error against the stored values, root mean square over root mean square, at the best level; with 3x3
+ * convolutions by Winograd's way or by the plain sum. Returns how many outputs there are. */
+size_t golden_layer_errors(const struct golden_suite *suite, const struct golden_layer *layer, const json_t *c,
+                           bool winograd, double errors[GOLDEN_OUTPUTS_MAX]);
+
 /* A generated tensor "NAME/PART" in the pass's arena. */
 struct heed_tensor golden_tensor(struct heed_forward *forward, const char *name, const char *part, float spread,
                                  size_t n, size_t h, size_t w, size_t c);

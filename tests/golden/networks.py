@@ -26,6 +26,19 @@ def resnet(depth, size, attention=(), norm_eps=0.0):
     return {"kind": "resnet_fpn", "name": key, "input": [1, *size, 3], "spec": spec, "classes": 91, "weights": recipes}, features
 
 
+def resnet_float64(depth, size):
+    """The same in float64, with the published width of the pyramid: what Winograd's error is measured against."""
+    spec = mask_rcnn_spec(f"resnet{depth}", 256, 160, 266, 0.3, (), 1e-5)
+    key = f"resnet{depth}_float64"
+    model, w = make_mask_rcnn(key, spec)
+    x = activations(f"{key}/input", (1, *size, 3), spread=2).double()
+    model.double()
+    features = [*model.backbone.body(x).values(), *model.backbone(x).values()]
+    recipes = [r for r in w.recipes if r[0].startswith("backbone.")]
+    case = {"kind": "resnet_fpn_float64", "name": key, "input": [1, *size, 3], "spec": spec, "classes": 91, "weights": recipes}
+    return case, [feature.float() for feature in features]
+
+
 def shufflenet(name, size, attention=()):
     spec = heed_s_spec(416, 0.3, attention)
     model, w = make_heed_s(name, spec)
@@ -43,6 +56,7 @@ def make():
         resnet(34, (32, 64)),
         resnet(50, (64, 96), norm_eps=1e-5),
         resnet(101, (32, 32)),
+        resnet_float64(50, (128, 192)),
         shufflenet("shufflenet", (96, 64)),
         shufflenet("shufflenet_one_cell", (32, 32)),
         shufflenet("shufflenet_attention", (64, 96), [a for a in HEED_S_ALL if a["after"] != "mask"]),

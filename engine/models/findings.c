@@ -1,5 +1,6 @@
 #include "models/findings.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 void heed_findings_init(struct heed_forward *forward, const struct heed_query *query, struct heed_findings *findings)
@@ -19,7 +20,12 @@ void heed_findings_select(struct heed_forward *forward, const struct heed_query 
     if (!heed_forward_computes(forward))
         return;
     const size_t keep = query->detections_max > selection->detections ? query->detections_max : selection->detections;
-    const size_t kept = heed_nms(candidates, count, selection->nms_iou, keep, suppressed);
+    const bool decays = selection->decay_sigma > 0; /* then any survivor may come to be among the best */
+    size_t kept = heed_nms(candidates, count, selection->nms_iou, decays ? count : keep, suppressed);
+    if (decays) {
+        heed_decay(candidates, kept, selection->decay_sigma);
+        kept = kept < keep ? kept : keep;
+    }
     for (size_t i = 0; i < kept && findings->count < query->detections_max; i++) {
         const struct heed_candidate *const candidate = &candidates[i];
         if (candidate->score < query->score_min || (query->classes && !query->classes[candidate->group]))

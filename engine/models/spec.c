@@ -278,6 +278,7 @@ static void read_detections(const struct section *head, struct heed_spec *spec)
 {
     spec->score_min = (float)take_number(head, "score_min", 0, 1);
     spec->nms_iou = take_number(head, "nms_iou", 0, 1);
+    spec->decay_sigma = check_number(head, "decay_sigma", take_optional(head, "decay_sigma"), 0, 100);
     spec->detections = take_size(head, "detections", 1, HEED_DETECTIONS_MAX);
 }
 

@@ -36,6 +36,7 @@ struct heed_spec {
     size_t classes, bins; /* classes: with background where the family has one */
     float score_min;
     double nms_iou, rpn_nms_iou;   /* double: an overlap of exactly 0.6f is above 0.6, as in torchvision */
+    double decay_sigma;            /* of the scores of what overlaps after NMS; 0: none */
     size_t candidates, detections; /* per level before NMS; per photo after it */
     size_t rpn_candidates, rpn_proposals;
     size_t mask_channels, mask_convs, mask_pool;

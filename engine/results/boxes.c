@@ -180,6 +180,20 @@ size_t heed_nms(struct heed_candidate *candidates, size_t count, double iou, siz
     return kept < keep ? kept : keep;
 }
 
+void heed_decay(struct heed_candidate *kept, size_t count, double sigma)
+{
+    heapsort_candidates(kept, count, before_by_group);
+    for (size_t i = 0; i < count; i++) {
+        float overlap = 0;
+        for (size_t j = i; j-- > 0 && kept[j].group == kept[i].group;) {
+            const float iou = heed_box_iou(kept[j].box, kept[i].box);
+            overlap += iou * iou;
+        }
+        kept[i].score *= expf(-overlap / (float)sigma);
+    }
+    heed_candidates_sort(kept, count);
+}
+
 /* ---- The k largest ------------------------------------------------------------------------------- */
 
 static uint64_t entry_key(const float *values, uint32_t index)

@@ -23,6 +23,11 @@ void heed_candidates_sort(struct heed_candidate *candidates, size_t count);
  * nearly equal). Returns how many are kept, at the front. `suppressed` is scratch of `count` bytes. */
 size_t heed_nms(struct heed_candidate *candidates, size_t count, double iou, size_t keep, uint8_t *suppressed);
 
+/* Of what suppression kept: each score times exp(-sum of iou^2 / sigma) over the better ones of its group that it
+ * overlaps (the Gaussian of Soft-NMS, Bodla et al., ICCV 2017, but greedy suppression comes first, so that no object is
+ * found twice). Then sorted as above. */
+void heed_decay(struct heed_candidate *kept, size_t count, double sigma);
+
 /* Indices of the k largest values, by falling value, ties by rising index; k <= n. `order` is scratch and result, n
  * entries; values that are NaN come last. */
 void heed_top_k(uint32_t *order, const float *values, size_t n, size_t k);

@@ -193,14 +193,14 @@ def mask_rcnn_spec(backbone, channels, short_side, long_side, score_min, attenti
     }  # fmt: skip
 
 
-def heed_s_spec(long_side, score_min, attention=(), candidates=1000, detections=100):
+def heed_s_spec(long_side, score_min, attention=(), candidates=1000, detections=100, decay_sigma=0.0):
     return {
         "family": "heed_s", "input": fit_rule(long_side, True),
         "backbone": {"type": "shufflenet_v2", "stages": [4, 8, 4], "widths": [24, 116, 232, 464]},
         "neck": {"type": "pan", "channels": 96},
         "head": {
             "type": "gfl", "bins": 8, "strides": [8, 16, 32], "score_min": score_min, "nms_iou": 0.6,
-            "candidates": candidates, "detections": detections,
+            "decay_sigma": decay_sigma, "candidates": candidates, "detections": detections,
         },
         "mask": {"channels": 64, "convs": 2, "pool": 14, "stride": 8},
         "attention": list(attention),
@@ -240,7 +240,7 @@ MODELS = [
     ("mask_rcnn_new_names", "new", mask_rcnn_spec("resnet18", 64, 128, 213, 0.3), [(333, 500)], "fastest"),
     ("heed_s", "s", heed_s_spec(416, 0.15), [(480, 640), (333, 500), (800, 600), (640, 130), (1, 1)], "every"),
     ("heed_s_attention", "s7", heed_s_spec(416, 0.3, HEED_S_ALL), [(480, 640), (333, 500)], "every"),
-    ("heed_s_mixed_attention", "s3", heed_s_spec(320, 0.3, HEED_S_MIXED, candidates=60, detections=25), [(427, 640)], "every"),
+    ("heed_s_mixed_attention", "s3", heed_s_spec(320, 0.3, HEED_S_MIXED, candidates=60, detections=25, decay_sigma=0.8), [(427, 640)], "every"),
 ]  # fmt: skip
 
 

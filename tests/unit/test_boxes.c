@@ -116,6 +116,36 @@ static void nms_keeps_boxes_whose_overlap_equals_the_threshold(void **state)
     assert_int_equal(heed_nms(c, 1, 0.5f, 0, scratch), 0);
 }
 
+/* The definition, over all pairs. */
+static void decay_lowers_the_score_of_what_overlaps_a_better_one_of_its_group(void **state)
+{
+    (void)state;
+    enum { COUNT = 200 };
+    static struct heed_candidate c[COUNT];
+    float wanted[COUNT];
+    for (size_t i = 0; i < COUNT; i++) {
+        const float x = random_float(0, 100), y = random_float(0, 100);
+        c[i] = (struct heed_candidate){ .box = { x, y, x + random_float(1, 60), y + random_float(1, 60) },
+                                        .score = random_float(0.05f, 1),
+                                        .group = random_u32() % 5,
+                                        .index = (uint32_t)i };
+    }
+    for (size_t i = 0; i < COUNT; i++) {
+        double overlap = 0;
+        for (size_t j = 0; j < COUNT; j++) {
+            const bool better = c[j].score > c[i].score || (c[j].score == c[i].score && j < i);
+            if (better && c[j].group == c[i].group)
+                overlap += pow(heed_box_iou(c[j].box, c[i].box), 2);
+        }
+        wanted[i] = c[i].score * (float)exp(-overlap / 0.8);
+    }
+    heed_decay(c, COUNT, 0.8);
+    for (size_t i = 0; i < COUNT; i++) {
+        assert_float_equal(c[i].score, wanted[c[i].index], 1e-6);
+        assert_true(i == 0 || c[i].score <= c[i - 1].score);
+    }
+}
+
 static const float *sorted_values;
 static int slow_index_order(const void *left, const void *right)
 {
@@ -159,6 +189,7 @@ int main(void)
         cmocka_unit_test(sort_falls_by_score_then_rises_by_index_and_puts_nan_last),
         cmocka_unit_test(nms_equals_its_definition_for_any_groups_and_limits),
         cmocka_unit_test(nms_compares_with_the_threshold_in_double),
+        cmocka_unit_test(decay_lowers_the_score_of_what_overlaps_a_better_one_of_its_group),
         cmocka_unit_test(nms_keeps_boxes_whose_overlap_equals_the_threshold),
         cmocka_unit_test(top_k_equals_sorting_all_with_ties_infinities_and_nan),
     };

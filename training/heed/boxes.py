@@ -15,6 +15,13 @@ def nms_per_class(boxes, scores, classes, iou):
     return kept[scores[kept].argsort(descending=True, stable=True)]
 
 
+def decay(boxes, scores, classes, sigma):
+    """Of what suppression kept, best first: the scores, each times exp(-sum of iou^2 / sigma) over the better boxes of
+    its class (the Gaussian of Soft-NMS, Bodla et al., 2017, after greedy suppression)."""
+    overlap = iou_matrix(boxes, boxes) * (classes[:, None] == classes[None])
+    return scores * (-overlap.square().triu(1).sum(0) / sigma).exp()
+
+
 def iou_matrix(a, b):
     """(n, 4), (m, 4) -> (n, m)"""
     top_left = torch.maximum(a[:, None, :2], b[None, :, :2])

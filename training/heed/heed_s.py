@@ -16,7 +16,7 @@ from torch import nn
 from torchvision.ops import roi_align
 
 from .attention import make_attention
-from .boxes import nms_per_class
+from .boxes import decay, nms_per_class
 
 
 def conv(inputs, outputs, kernel=1, stride=1):
@@ -242,7 +242,12 @@ class HeedS(nn.Module):
         box = self.boxes(distances[0, cell], centres[cell], strides[cell])
         limit = box.new_tensor([size[1], size[0], size[1], size[0]])
         box = torch.minimum(box.clamp(min=0), limit)
-        best = nms_per_class(box, score, label, rule["nms_iou"])[: rule["detections"]]
+        best = nms_per_class(box, score, label, rule["nms_iou"])
+        box, score, label = box[best], score[best], label[best]
+        if rule.get("decay_sigma"):
+            score, order = decay(box, score, label, rule["decay_sigma"]).sort(descending=True, stable=True)
+            box, label = box[order], label[order]
+        best = slice(rule["detections"])
         return box[best], score[best], label[best], mask_features
 
     @torch.no_grad()

@@ -184,7 +184,8 @@ class Run:
         with torch.autocast("cpu", torch.bfloat16, enabled=not self.args.float32):
             levels = self.model.levels(batch.inputs)
             if self.args.only != "boxes":
-                features = self.model.mask_features(levels).float()  # RoIAlign has no bfloat16
+                seen = [level.detach() for level in levels]  # masks must not move what finds boxes: it costs them precision
+                features = self.model.mask_features(seen).float()  # RoIAlign has no bfloat16
                 losses["mask"] = mask_loss(self.model, features, batch.targets, shape, self.args.regions, generator)
             if self.args.only != "masks":
                 class_logits, distances = (output.float() for output in self.model.heads(levels))

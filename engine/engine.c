@@ -140,13 +140,17 @@ const struct heed_model_info *heed_model_info(const struct heed_model *model)
 
 /* ---- Planning ------------------------------------------------------------------------------------- */
 
-/* From a decoded photo to what is on it; with a counting arena, only the memory of that. */
+/* From a decoded photo to what is on it; with a counting arena, only the memory of that. Results are in pixels of the
+ * photo of this size, which may have been decoded smaller. */
 static void run_network(const struct heed_model *model, struct heed_forward *forward, const struct heed_image *image,
-                        const struct heed_query *query, struct heed_findings *findings)
+                        uint32_t width, uint32_t height, const struct heed_query *query, struct heed_findings *findings)
 {
     const struct heed_input_spec *const input_spec = &model->spec.input;
-    const struct heed_geometry geometry = heed_geometry(input_spec, image->width, image->height);
-    const struct heed_tensor input = heed_prepare(forward, image, input_spec, &geometry);
+    const struct heed_geometry geometry = heed_geometry(input_spec, width, height);
+    struct heed_geometry decoded = geometry;
+    decoded.photo_w = image->width;
+    decoded.photo_h = image->height;
+    const struct heed_tensor input = heed_prepare(forward, image, input_spec, &decoded);
     model->family->forward(forward, model->network, &input, &geometry, query, findings);
 }
 
@@ -161,7 +165,7 @@ static size_t plan(const struct heed_model *model, const struct heed_image_info 
     const enum heed_status status = heed_image_decode(NULL, 0, info, &arena, &image, NULL);
     assert(status == HEED_OK);
     struct heed_findings findings;
-    run_network(model, &forward, &image, query, &findings);
+    run_network(model, &forward, &image, image.width, image.height, query, &findings);
     return arena.overflowed ? SIZE_MAX : arena.peak;
 }
 
@@ -319,6 +323,17 @@ static enum heed_status stopped(enum heed_status status, struct heed_error *erro
     return heed_fail(error, status, "%s", heed_status_text(status));
 }
 
+static enum heed_status decode(const struct heed_model *model, const uint8_t *bytes, size_t size, bool scaled_jpeg,
+                               const struct heed_image_info *info, struct heed_arena *arena, struct heed_image *photo,
+                               struct heed_error *error)
+{
+    if (!scaled_jpeg)
+        return heed_image_decode(bytes, size, info, arena, photo, error);
+    const struct heed_geometry geometry = heed_geometry(&model->spec.input, info->width, info->height);
+    const struct heed_image_info shrunk = heed_image_shrunk(info, geometry.resized_w, geometry.resized_h);
+    return heed_image_decode(bytes, size, &shrunk, arena, photo, error);
+}
+
 /* The photo is decoded and kept in front of the arena: unless something is wrong with it, or nobody waits for it any
  * more. */
 static enum heed_status receive(struct heed_context *context, const struct heed_model *model, const uint8_t *bytes,
@@ -336,7 +351,7 @@ static enum heed_status receive(struct heed_context *context, const struct heed_
     if (status == HEED_OK && !heed_forward_computes(forward))
         status = stopped(forward->status, error);
     if (status == HEED_OK)
-        status = heed_image_decode(bytes, size, &info, &context->arena, &photo, error);
+        status = decode(model, bytes, size, options->scaled_jpeg, &info, &context->arena, &photo, error);
     if (status != HEED_OK)
         return status;
     context->photo = photo;
@@ -352,7 +367,7 @@ static enum heed_status infer(struct heed_context *context, const struct heed_mo
 {
     struct heed_findings findings = { 0 };
     const uint64_t start = heed_now_ns();
-    run_network(model, forward, &context->photo, query, &findings);
+    run_network(model, forward, &context->photo, result->width, result->height, query, &findings);
     if (forward->status != HEED_OK)
         return stopped(forward->status, error);
     const uint64_t inferred = heed_now_ns();

@@ -228,6 +228,9 @@ struct heed_detect_options {
     uint32_t detections_max;    /* 1..1000; 0: the model's */
     const bool *classes;        /* by class index, true to report; NULL for all */
     bool masks;                 /* false: boxes only, the mask head does not run */
+    bool scaled_jpeg;           /* true: a JPEG of twice the network's input or more is decoded at a half, a quarter or
+                                   an eighth, which is faster and almost the same; heed_context_image is then that
+                                   smaller picture, not one to draw on */
     const atomic_bool *cancel;  /* checked between layers; NULL: never */
     uint64_t deadline_ns;       /* on heed_now_ns()'s clock, checked between layers; 0: none */
 };

@@ -33,6 +33,8 @@
     INTEGER(idle_timeout_ms, 60000, 10, 3600000, "time a connection may wait for its next request")                    \
     INTEGER(drain_ms, 30000, 0, 3600000, "time for accepted requests to finish after SIGTERM")                         \
     INTEGER(jpeg_quality, 90, 1, 100, "quality of drawn JPEG pictures")                                                \
+    CHOICE(jpeg_decoding, "exact", "exact|scaled",                                                                     \
+           "how a JPEG of twice a model's input or more is read; scaled: smaller, unless to be drawn on")              \
     TEXT(api_keys, "", "file of API keys; empty: none are needed")                                                     \
     CHOICE(log_format, "text", "text|json", "form of the log")                                                         \
     CHOICE(log_level, "info", "error|warn|info|debug", "least important events to log")
@@ -53,6 +55,8 @@ struct srv_options {
 #undef SRV_CHOICE
 #undef SRV_PATHS
 };
+
+enum srv_jpeg_decoding { SRV_JPEG_EXACT, SRV_JPEG_SCALED }; /* jpeg_decoding's choices */
 
 struct srv_options_error {
     char text[400];

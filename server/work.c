@@ -92,6 +92,7 @@ static bool work_on_photo(struct work *work, size_t index)
         .detections_max = detect->max,
         .classes = detect->classes,
         .masks = detect->masks != SRV_MASKS_NONE,
+        .scaled_jpeg = work->options->jpeg_decoding == SRV_JPEG_SCALED && detect->output == SRV_ACCEPT_JSON,
         .cancel = &job->cancel,
         .deadline_ns = job->deadline_ns,
     };

@@ -21,7 +21,7 @@ HEED_CHECKED enum heed_status heed_jpeg_header_read(const uint8_t *bytes, size_t
                                                     struct heed_jpeg_header *header, struct heed_error *error);
 
 /* Both decoders write (height, width, 3), as stored, to the front of `pixels`, which has room for (height, width, 4).
- */
+ * The sides are the file's; a JPEG's may all be a half, a quarter or an eighth of them, rounded up. */
 HEED_CHECKED enum heed_status heed_jpeg_decode(const uint8_t *bytes, size_t size, uint32_t width, uint32_t height,
                                                uint8_t *pixels, struct heed_error *error);
 HEED_CHECKED enum heed_status heed_png_decode(const uint8_t *bytes, size_t size, uint32_t width, uint32_t height,

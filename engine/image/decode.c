@@ -88,6 +88,19 @@ enum heed_status heed_image_probe(const uint8_t *bytes, size_t size, const struc
     return HEED_OK;
 }
 
+struct heed_image_info heed_image_shrunk(const struct heed_image_info *info, size_t width_min, size_t height_min)
+{
+    struct heed_image_info shrunk = *info;
+    uint32_t by = 1;
+    while (info->format == HEED_IMAGE_JPEG && by < 8 && info->width >= 2 * by * width_min &&
+           info->height >= 2 * by * height_min)
+        by *= 2;
+    uint32_t *const sides[] = { &shrunk.width, &shrunk.height, &shrunk.stored_width, &shrunk.stored_height };
+    for (size_t i = 0; i < sizeof sides / sizeof *sides; i++)
+        *sides[i] = (*sides[i] + by - 1) / by;
+    return shrunk;
+}
+
 /* ---- Which way up -------------------------------------------------------------------------------- */
 
 /* upright(x, y) is the stored pixel at (x, y) of a walk through `stored` that starts at a corner and goes along its

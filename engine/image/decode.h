@@ -15,4 +15,9 @@ HEED_CHECKED enum heed_status heed_image_decode(const uint8_t *bytes, size_t siz
                                                 struct heed_arena *arena, struct heed_image *image,
                                                 struct heed_error *error);
 
+/* The same photo as a JPEG's codec can give it for less work, at a half, a quarter or an eighth (sides rounded up): the
+ * smallest whose sides, as a person sees it, are at least these. Decode it with this information; not the same pixels
+ * as resizing would give. A PNG, and a photo less than twice as large, stay as they are. */
+struct heed_image_info heed_image_shrunk(const struct heed_image_info *info, size_t width_min, size_t height_min);
+
 #endif

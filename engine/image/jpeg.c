@@ -45,8 +45,8 @@ enum heed_status heed_jpeg_decode(const uint8_t *bytes, size_t size, uint32_t wi
     const enum heed_status status = heed_jpeg_header_read(bytes, size, 0, &header, error);
     if (status != HEED_OK)
         return status;
-    assert(header.width == width);
-    assert(header.height == height);
+    assert(header.width >= width);
+    assert(header.height >= height);
 
     const tjhandle codec = tjInitDecompress();
     if (!codec)

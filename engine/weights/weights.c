@@ -387,6 +387,16 @@ static const char *shape_text(char text[128], size_t rank, const size_t *shape)
     return text;
 }
 
+/* A tensor that was read is mostly read once: its pages are given back, to be read from the file again if need be. So
+ * loading never has the file and what is made of it in memory both. */
+static void let_go(const struct heed_weights *weights, const struct entry *entry)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    const uintptr_t begin = (uintptr_t)(weights->data + entry->begin) / page * page;
+    if (weights->mapped)
+        madvise((void *)begin, (uintptr_t)(weights->data + entry->end) - begin, MADV_DONTNEED);
+}
+
 enum heed_status heed_weights_read(struct heed_weights *weights, const char *name, size_t rank, const size_t *shape,
                                    float *out, struct heed_error *error)
 {
@@ -411,6 +421,7 @@ enum heed_status heed_weights_read(struct heed_weights *weights, const char *nam
         return heed_fail(error, HEED_BAD_WEIGHTS, NAME " has dtype %s; F32, F16 and BF16 are read", weights->file, name,
                          dtypes[entry->dtype].name);
     entry->used = true;
+    let_go(weights, entry);
     return HEED_OK;
 }
 

@@ -333,7 +333,7 @@ int srv_command_bench(int argc, char **argv)
 {
     const char *model = NULL, *photo = NULL, *size = "640x480";
     unsigned threads = 0, cpu = 0, rounds = 50, warm_up = 5, layers = 15;
-    bool json = false, no_masks = false;
+    bool json = false, no_masks = false, scaled_jpeg = false;
     double score = 0.3;
     const struct srv_flag items[] = {
         { "model", SRV_FLAG_TEXT, &model, 0, 0, "PATH", "a model's JSON instead of the built-in model" },
@@ -345,6 +345,8 @@ int srv_command_bench(int argc, char **argv)
         { "warm-up", SRV_FLAG_COUNT, &warm_up, 0, ROUNDS_MAX, "N", "photos before these" },
         { "score", SRV_FLAG_NUMBER, &score, 0, 1, "S",
           "smallest score to report: a lower one gives the masks more work" },
+        { "scaled-jpeg", SRV_FLAG_ON, &scaled_jpeg, 0, 0, NULL,
+          "decode a large JPEG smaller, as --jpeg-decoding scaled does" },
         { "no-masks", SRV_FLAG_ON, &no_masks, 0, 0, NULL, "boxes only" },
         { "layers", SRV_FLAG_COUNT, &layers, 0, LAYERS_MAX, "N", "slowest layers to show; 0: do not look at layers" },
         { "json", SRV_FLAG_ON, &json, 0, 0, NULL, "JSON instead of tables" },
@@ -361,7 +363,7 @@ int srv_command_bench(int argc, char **argv)
     if (!srv_flags_read(&flags, argc, argv, &rest, &exit_status))
         return exit_status;
     struct bench bench = {
-        .options = { .score_min = (float)score, .detections_max = 100, .masks = !no_masks },
+        .options = { .score_min = (float)score, .detections_max = 100, .masks = !no_masks, .scaled_jpeg = scaled_jpeg },
         .rounds = rounds,
         .profiled_rounds = layers ? (rounds + 4) / 5 : 0,
     };

@@ -83,8 +83,8 @@ struct decoded {
     void *block;
 };
 
-/* Probes, plans, decodes within exactly what was planned. */
-static struct decoded decode(const uint8_t *bytes, size_t size)
+/* Probes, plans, decodes within exactly what was planned; smaller, where that still is at least this size. */
+static struct decoded decode_at_least(const uint8_t *bytes, size_t size, size_t width, size_t height)
 {
     struct decoded d = { 0 };
     /* A copy of its own, so that a sanitizer sees a read past the end. */
@@ -92,6 +92,7 @@ static struct decoded decode(const uint8_t *bytes, size_t size)
     memcpy(copy, bytes, size);
     d.status = heed_image_probe(copy, size, &no_limits, &d.info, &d.error);
     if (d.status == HEED_OK) {
+        d.info = heed_image_shrunk(&d.info, width, height);
         struct heed_arena arena;
         heed_arena_init_counting(&arena);
         assert_int_equal(heed_image_decode(NULL, 0, &d.info, &arena, &d.image, &d.error), HEED_OK);
@@ -105,6 +106,11 @@ static struct decoded decode(const uint8_t *bytes, size_t size)
     return d;
 }
 
+static struct decoded decode(const uint8_t *bytes, size_t size)
+{
+    return decode_at_least(bytes, size, UINT32_MAX, UINT32_MAX);
+}
+
 static void assert_near(const uint8_t *a, const uint8_t *b, int tolerance)
 {
     for (int c = 0; c < 3; c++)
@@ -112,9 +118,9 @@ static void assert_near(const uint8_t *a, const uint8_t *b, int tolerance)
             fail_msg("found %d %d %d, wanted %d %d %d", a[0], a[1], a[2], b[0], b[1], b[2]);
 }
 
-static void assert_shows_picture(struct bytes jpeg, uint32_t width, uint32_t height, int tolerance)
+static void assert_decoded(const struct decoded *decoded, uint32_t width, uint32_t height, int tolerance)
 {
-    struct decoded d = decode(jpeg.data, jpeg.size);
+    const struct decoded d = *decoded;
     if (d.status != HEED_OK)
         fail_msg("%s", d.error.text);
     assert_int_equal(d.image.width, width);
@@ -126,6 +132,12 @@ static void assert_shows_picture(struct bytes jpeg, uint32_t width, uint32_t hei
             assert_near(d.image.rgb + 3 * ((size_t)y * width + x), wanted, tolerance);
         }
     free(d.block);
+}
+
+static void assert_shows_picture(struct bytes jpeg, uint32_t width, uint32_t height, int tolerance)
+{
+    const struct decoded d = decode(jpeg.data, jpeg.size);
+    assert_decoded(&d, width, height, tolerance);
 }
 
 static void odd_sizes_and_samplings_decode_baseline_and_progressive(void **state)
@@ -141,6 +153,39 @@ static void odd_sizes_and_samplings_decode_baseline_and_progressive(void **state
                 assert_shows_picture(jpeg, sizes[s][0], sizes[s][1], samplings[i] == TJSAMP_444 ? 4 : 40);
                 free(jpeg.data);
             }
+}
+
+static void a_large_picture_is_decoded_at_a_half_a_quarter_or_an_eighth(void **state)
+{
+    (void)state;
+    const uint32_t cases[][4] = { /* at least, decoded */
+                                  { 206, 100, 411, 203 }, { 205, 101, 206, 102 }, { 206, 101, 411, 203 },
+                                  { 103, 50, 206, 102 },  { 102, 50, 103, 51 },   { 51, 25, 52, 26 },
+                                  { 10, 10, 52, 26 },     { 51, 99, 206, 102 }
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int kind = 0; kind < 4; kind++) {
+            const int sampling = kind & 1 ? TJSAMP_420 : TJSAMP_444, flags = kind & 2 ? TJFLAG_PROGRESSIVE : 0;
+            struct bytes jpeg = make_jpeg(411, 203, TJPF_RGB, sampling, flags);
+            const struct decoded d = decode_at_least(jpeg.data, jpeg.size, cases[i][0], cases[i][1]);
+            assert_decoded(&d, cases[i][2], cases[i][3], kind & 1 ? 40 : 12);
+            free(jpeg.data);
+        }
+}
+
+static void what_lies_is_as_small_as_a_person_needs_it(void **state)
+{
+    (void)state;
+    struct bytes jpeg = with_orientation(make_jpeg(400, 200, TJPF_RGB, TJSAMP_444, 0), true, 6);
+    struct decoded d = decode_at_least(jpeg.data, jpeg.size, 100, 200);
+    assert_int_equal(d.status, HEED_OK);
+    assert_int_equal(d.image.width, 100);
+    assert_int_equal(d.image.height, 200);
+    free(d.block);
+    d = decode_at_least(jpeg.data, jpeg.size, 200, 100);
+    assert_int_equal(d.image.width, 200);
+    free(d.block);
+    free(jpeg.data);
 }
 
 static void grey_becomes_three_equal_channels(void **state)
@@ -423,6 +468,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(odd_sizes_and_samplings_decode_baseline_and_progressive),
+        cmocka_unit_test(a_large_picture_is_decoded_at_a_half_a_quarter_or_an_eighth),
+        cmocka_unit_test(what_lies_is_as_small_as_a_person_needs_it),
         cmocka_unit_test(grey_becomes_three_equal_channels),
         cmocka_unit_test(ycck_becomes_rgb),
         cmocka_unit_test(cmyk_without_transform_becomes_rgb),

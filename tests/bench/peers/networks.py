@@ -128,6 +128,16 @@ def mask_rcnn(cache, attention):
     return Network(name, cache, Regions(model).eval(), [photo], paste, json=json_path)
 
 
+def mask_rcnn_whole(cache):
+    """The file that torchvision exports: its masks are pasted inside."""
+    network = mask_rcnn(cache, attention=False)
+    network.name = "r50-whole"
+    pasting, transform.paste_masks_in_image = transform.paste_masks_in_image, paste_masks_in_image
+    path = network.onnx()
+    transform.paste_masks_in_image = pasting
+    return path
+
+
 class Levels(nn.Module):
     def __init__(self, backbone):
         super().__init__()

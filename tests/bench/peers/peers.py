@@ -196,16 +196,19 @@ def peak_mb(command):
 
 
 def compare_memory(args):
-    """Each a process of its own that loads the model and runs once. The peers stop before the masks are pasted."""
+    """Each a process of its own that loads the model and runs once: the peers up to masks of 28x28, and ONNX Runtime also
+    with them pasted, which is what heed's figure holds."""
     network = networks.mask_rcnn(args.cache, attention=False)
     heed = [args.heed, "bench", "--threads", str(args.threads), "--model", str(network.json), "--size", "1066x800",
             "--rounds", "1", "--warm-up", "0", "--layers", "0", "--score", "0.05"]  # fmt: skip
     peaks = {"heed": peak_mb(heed)}
     for who, code in LOAD_AND_RUN_ONCE.items():
         peaks[who] = peak_mb([sys.executable, "-c", code, str(network.onnx()), str(args.threads)])
+    whole = networks.mask_rcnn_whole(args.cache)
+    peaks["onnxruntime, pasted"] = peak_mb([sys.executable, "-c", LOAD_AND_RUN_ONCE["onnxruntime"], str(whole), str(args.threads)])
     print("Mask R-CNN R50-FPN, 800x1066: most memory resident")
     for who, mb in peaks.items():
-        print(f"    {who:12} {mb:7.0f} MB" + (f"   heed / {who}: {peaks['heed'] / mb:.2f}" if who != "heed" else ""))
+        print(f"    {who:20} {mb:7.0f} MB" + (f"   heed / {who}: {peaks['heed'] / mb:.2f}" if who != "heed" else ""))
 
 
 def main():

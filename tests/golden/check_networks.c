@@ -96,20 +96,49 @@ static void resnets_and_feature_pyramids_equal_torchvision(void **state)
     golden_check_layer(&suite, &layer, TOLERANCE);
 }
 
-/* What is stored of these cases was computed in float64. */
-static void winograd_keeps_a_networks_error_within_four_times_the_plain_sums(void **state)
+/* heed-s's mask head after its regions were cut out. */
+struct mask_convs {
+    struct heed_conv conv1, conv2, deconv;
+};
+
+static void *load_mask_convs(struct heed_loader *loader, const json_t *c)
 {
-    (void)state;
-    const struct golden_layer layer = { .load = load_resnet_fpn, .run_many = run_resnet_fpn, .input_spread = 2 };
+    size_t shape[4];
+    golden_sizes(c, "input", shape, 4);
+    struct mask_convs *const head = heed_loader_bytes(loader, sizeof *head);
+    struct heed_conv_shape conv = {
+        .in = shape[3], .out = shape[3], .kernel = 3, .step = 1, .pad = 1, .activation = HEED_ACT_LEAKY, .slope = 0.1f
+    };
+    heed_conv_load(loader, &head->conv1, "mask.conv1", conv);
+    heed_conv_load(loader, &head->conv2, "mask.conv2", conv);
+    conv.kernel = conv.step = 2;
+    conv.pad = 0;
+    heed_deconv_load(loader, &head->deconv, "mask.deconv", conv);
+    return head;
+}
+
+static size_t run_mask_convs(struct heed_forward *forward, const void *layer, const struct heed_tensor *input,
+                             struct heed_tensor outputs[GOLDEN_OUTPUTS_MAX])
+{
+    const struct mask_convs *const head = layer;
+    outputs[0] = heed_conv(forward, &head->conv1, input);
+    outputs[1] = heed_conv(forward, &head->conv2, &outputs[0]);
+    outputs[2] = heed_deconv(forward, &head->deconv, &outputs[1]);
+    return 3;
+}
+
+/* What is stored of these cases was computed in float64. */
+static void check_winograds_error(const struct golden_layer *layer)
+{
     size_t i, checked = 0;
     json_t *c;
     json_array_foreach(suite.cases, i, c)
     {
-        if (strcmp(golden_text(c, "kind"), "resnet_fpn_float64") != 0)
+        if (strcmp(golden_text(c, "kind"), layer->kind) != 0)
             continue;
         double plain[GOLDEN_OUTPUTS_MAX], winograd[GOLDEN_OUTPUTS_MAX];
-        golden_layer_errors(&suite, &layer, c, false, plain);
-        const size_t outputs = golden_layer_errors(&suite, &layer, c, true, winograd);
+        golden_layer_errors(&suite, layer, c, false, plain);
+        const size_t outputs = golden_layer_errors(&suite, layer, c, true, winograd);
         for (size_t o = 0; o < outputs; o++) {
             print_message("# %s/%zu: error %.2g with Winograd, %.2g without: %.2f\n", golden_text(c, "name"), o,
                           winograd[o], plain[o], winograd[o] / plain[o]);
@@ -118,6 +147,15 @@ static void winograd_keeps_a_networks_error_within_four_times_the_plain_sums(voi
         checked++;
     }
     assert_true(checked > 0);
+}
+
+static void winograd_keeps_a_networks_error_within_four_times_the_plain_sums(void **state)
+{
+    (void)state;
+    check_winograds_error(&(struct golden_layer){
+        .kind = "resnet_fpn_float64", .load = load_resnet_fpn, .run_many = run_resnet_fpn, .input_spread = 2 });
+    check_winograds_error(&(struct golden_layer){
+        .kind = "mask_head_float64", .load = load_mask_convs, .run_many = run_mask_convs, .input_spread = 2 });
 }
 
 /* ---- ShuffleNet and path aggregation --------------------------------------------------------------- */

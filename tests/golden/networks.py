@@ -1,6 +1,7 @@
 """Backbones and their necks, feature by feature: small inputs, every depth, attention at every place."""
 
 from cases import activations, stored, write
+from heed.heed_s import leaky
 from models import (
     HEED_S_ALL,
     MIXED,
@@ -48,6 +49,19 @@ def shufflenet(name, size, attention=()):
     return {"kind": "shufflenet_pan", "name": name, "input": [1, *size, 3], "spec": spec, "classes": 80, "weights": recipes}, features
 
 
+def mask_head_float64(regions):
+    """heed-s's mask head in float64: what else in it goes by Winograd's way."""
+    name = "heed_s_masks_float64"
+    model, w = make_heed_s(name, heed_s_spec(416, 0.3, ()))
+    mask = model.mask.double()
+    x = activations(f"{name}/input", (regions, 14, 14, 64), spread=2).double()
+    first = leaky(mask.conv1(x))
+    second = leaky(mask.conv2(first))
+    recipes = [r for r in w.recipes if r[0].startswith(("mask.conv", "mask.deconv"))]
+    case = {"kind": "mask_head_float64", "name": name, "input": [regions, 14, 14, 64], "weights": recipes}
+    return case, [y.float() for y in (first, second, leaky(mask.deconv(second)))]
+
+
 def make():
     made = [
         resnet(18, (96, 64)),
@@ -59,6 +73,7 @@ def make():
         resnet_float64(50, (128, 192)),
         shufflenet("shufflenet", (96, 64)),
         shufflenet("shufflenet_one_cell", (32, 32)),
+        mask_head_float64(9),
         shufflenet("shufflenet_attention", (64, 96), [a for a in HEED_S_ALL if a["after"] != "mask"]),
     ]
     expected = {}

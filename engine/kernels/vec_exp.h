@@ -5,11 +5,13 @@
 
 #include "kernels/vec.h"
 
+#if LANES != 16
 /* 2^n for n in -126..127: the bits of a float's exponent. */
 INLINE vec power_of_two(ivec n)
 {
     return (vec)((n + 127) << 23);
 }
+#endif
 
 INLINE vec vec_exp(vec x)
 {
@@ -19,7 +21,6 @@ INLINE vec vec_exp(vec x)
 
     const vec round = broadcast(12582912.0f); /* 1.5 * 2^23: adding it leaves no bits for a fraction */
     const vec shifted = x * 1.44269504f + round;
-    const ivec n = (ivec)shifted - (ivec)round;
     const vec whole = shifted - round;
     const vec r = x - whole * 0.693145752f - whole * 1.42860677e-6f; /* ln 2 in two parts: the first product is exact */
 
@@ -33,8 +34,13 @@ INLINE vec vec_exp(vec x)
     y = y * r + 1.0f;
     y = y * r + 1.0f;
 
+#if LANES == 16
+    return (vec)_mm512_scalef_ps((__m512)y, (__m512)whole);
+#else
+    const ivec n = (ivec)shifted - (ivec)round;
     const ivec half = n >> 1; /* 2^n may be beyond a float where the result is not */
     return y * power_of_two(half) * power_of_two(n - half);
+#endif
 }
 
 #endif

@@ -80,6 +80,8 @@ void check_gemm(const struct check *c)
     for (size_t i = 0; i < 12; i++) { /* every epilogue, past the blocks a level may cut k and n into */
         check_shape(c, (struct shape){ 61, 150, 700 }, epilogue_at(i), 0, false);
         check_shape(c, (struct shape){ 1, 1025, 1100 }, epilogue_at(i), 5, true);
+        check_shape(c, (struct shape){ 103, 70, 256 }, epilogue_at(i), 0, false); /* rows a power of two apart */
+        check_shape(c, (struct shape){ 103, 150, 1024 }, epilogue_at(i), 0, false);
     }
 }
 

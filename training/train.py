@@ -184,7 +184,7 @@ class Run:
         with torch.autocast("cpu", torch.bfloat16, enabled=not self.args.float32):
             levels = self.model.levels(batch.inputs)
             if self.args.only != "boxes":
-                seen = [level.detach() for level in levels]  # masks must not move what finds boxes: it costs them precision
+                seen = [level.detach() for level in levels]  # what finds boxes learns from boxes alone
                 features = self.model.mask_features(seen).float()  # RoIAlign has no bfloat16
                 losses["mask"] = mask_loss(self.model, features, batch.targets, shape, self.args.regions, generator)
             if self.args.only != "masks":

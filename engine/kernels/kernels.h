@@ -58,11 +58,12 @@ typedef void heed_conv_fn(float *y, size_t y_stride, const float *x, const struc
  * output is cut into tiles of 4 x 4 pixels, counted row-major over one image after another, tiles_w = ceil(out_w / 4)
  * to a row.
  *
- *     weights (n, 9, k)         -> u (36, n, k), at load; each of the 36 is then packed for gemm
+ *     weights g (9, ...)        -> u (36, ...), value by value: what gemm_pack made of the nine taps' matrices (n, k)
+ *                                  gives 36 packed ones; taps are g_stride apart and hold n values, u likewise
  *     tiles [first, first + count) of x -> v (count, 36, v_stride), v_stride >= c
  *     m (count, 36, m_stride), m[t][i] = u[i] * v[t][i] -> output pixels, with the epilogue; m_stride >= n
  */
-void heed_winograd_weights(float *u, const float *weights, size_t n, size_t k);
+typedef void heed_winograd_weights_fn(float *u, size_t u_stride, const float *g, size_t g_stride, size_t n);
 typedef void heed_winograd_input_fn(float *v, size_t v_stride, const float *x, const struct heed_window *window,
                                     size_t first, size_t count);
 typedef void heed_winograd_output_fn(float *y, size_t y_stride, const float *m, size_t m_stride, size_t n,
@@ -121,6 +122,7 @@ struct heed_kernels {
     heed_gemm_tn_fn *gemm_tn;
     heed_im2col_fn *im2col;
     heed_conv_fn *conv;
+    heed_winograd_weights_fn *winograd_weights;
     heed_winograd_input_fn *winograd_input;
     heed_winograd_output_fn *winograd_output;
     heed_depthwise_fn *depthwise;

@@ -17,6 +17,7 @@
     X(gemm_tn)                                                                                                         \
     X(im2col)                                                                                                          \
     X(conv)                                                                                                            \
+    X(winograd_weights)                                                                                                \
     X(winograd_input)                                                                                                  \
     X(winograd_output)                                                                                                 \
     X(depthwise)                                                                                                       \

@@ -16,6 +16,19 @@
 #define WINOGRAD_A 0.707106781f
 #define WINOGRAD_B 1.41421356f
 
+/* to[i * step] = G from, three values to six. Row p is (1, p, p^2) over the product of p's distances to the others. */
+#define WINOGRAD_WEIGHTS(type, to, step, g0, g1, g2)                                                                   \
+    do {                                                                                                               \
+        const type even_a = (g0) + 0.5f * (g2), odd_a = WINOGRAD_A * (g1);                                             \
+        const type even_b = (g0) + 2.0f * (g2), odd_b = WINOGRAD_B * (g1);                                             \
+        (to)[0 * (step)] = (g0);                                                                                       \
+        (to)[1 * (step)] = (even_a + odd_a) * (-2.0f / 3.0f);                                                          \
+        (to)[2 * (step)] = (even_a - odd_a) * (-2.0f / 3.0f);                                                          \
+        (to)[3 * (step)] = (even_b + odd_b) * (1.0f / 6.0f);                                                           \
+        (to)[4 * (step)] = (even_b - odd_b) * (1.0f / 6.0f);                                                           \
+        (to)[5 * (step)] = (g2);                                                                                       \
+    } while (0)
+
 /* to[i * step] = B^T from, six values to six. */
 #define WINOGRAD_INPUT(type, to, step, d0, d1, d2, d3, d4, d5)                                                         \
     do {                                                                                                               \

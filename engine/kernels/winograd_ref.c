@@ -1,32 +1,17 @@
-/* Winograd's transforms in plain C, and that of the weights for all levels. */
+/* Winograd's transforms in plain C. */
 #include "kernels/epilogue.h"
 #include "kernels/levels.h"
 #include "kernels/winograd.h"
 
-/* to (6, step) = G g in double: done once, at load. Row p is (1, p, p^2) over the product of p's distances to the
- * others. */
-static void transform_weights(double *to, size_t step, double g0, double g1, double g2)
+void heed_winograd_weights_ref(float *u, size_t u_stride, const float *g, size_t g_stride, size_t n)
 {
-    const double a = 0.70710678118654752, b = 1.4142135623730950;
-    to[0 * step] = g0;
-    to[1 * step] = (g0 + a * g1 + 0.5 * g2) / -1.5;
-    to[2 * step] = (g0 - a * g1 + 0.5 * g2) / -1.5;
-    to[3 * step] = (g0 + b * g1 + 2 * g2) / 6;
-    to[4 * step] = (g0 - b * g1 + 2 * g2) / 6;
-    to[5 * step] = g2;
-}
-
-void heed_winograd_weights(float *u, const float *weights, size_t n, size_t k)
-{
-    for (size_t i = 0; i < n * k; i++) {
-        const float *const g = weights + i / k * 9 * k + i % k; /* taps are k apart */
-        double columns[6][3], all[36];
+    for (size_t i = 0; i < n; i++) {
+        float columns[6][3];
         for (size_t x = 0; x < 3; x++)
-            transform_weights(&columns[0][x], 3, (double)g[x * k], (double)g[(3 + x) * k], (double)g[(6 + x) * k]);
+            WINOGRAD_WEIGHTS(float, &columns[0][x], 3, g[x * g_stride + i], g[(3 + x) * g_stride + i],
+                             g[(6 + x) * g_stride + i]);
         for (size_t y = 0; y < 6; y++)
-            transform_weights(all + 6 * y, 1, columns[y][0], columns[y][1], columns[y][2]);
-        for (size_t p = 0; p < 36; p++)
-            u[p * n * k + i] = (float)all[p];
+            WINOGRAD_WEIGHTS(float, u + 6 * y * u_stride + i, u_stride, columns[y][0], columns[y][1], columns[y][2]);
     }
 }
 

@@ -25,10 +25,11 @@ struct heed_conv_shape {
 struct heed_conv {
     const char *name;
     struct heed_conv_shape shape;
-    bool winograd;  /* weights: packed (36, out, in) */
     float *weights; /* dense: packed (out, kernel * kernel * in); depthwise: (kernel * kernel, c); transposed: packed (4
-                     * out, in) */
-    float *bias;    /* (out); transposed: (4 * out) */
+                     * out, in); Winograd's way: packed (9, out, in) */
+    bool winograd;
+    const float *transformed; /* Winograd's weights, packed (36, out, in): kept where small, or heed_conv_prepared's */
+    float *bias;              /* (out); transposed: (4 * out) */
     const struct heed_conv *depthwise; /* of a 1x1: what makes its input, or NULL; heed_conv_follow */
 };
 
@@ -48,6 +49,9 @@ static inline size_t heed_conv_side(const struct heed_conv_shape *shape, size_t 
 {
     return (side + 2 * shape->pad - shape->kernel) / shape->step + 1;
 }
+
+/* A convolution that one pass runs more than once, with what each run would work out of its weights: in the arena. */
+struct heed_conv heed_conv_prepared(struct heed_forward *forward, const struct heed_conv *conv);
 
 /* Into a tensor from the arena. */
 struct heed_tensor heed_conv(struct heed_forward *forward, const struct heed_conv *conv, const struct heed_tensor *x);

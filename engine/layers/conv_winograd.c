@@ -2,25 +2,26 @@
  *
  *     x --transform--> v (tiles, 36, in) --36 products with u--> m (tiles, 36, out) --transform--> y
  *
- * The 36 matrices u are four times as large as the kernel and are read once a chunk; v and m are written and read. A
+ * The 36 matrices u are four times as large as the kernel: too much to keep of every layer. A pass makes them, which
+ * takes no longer than fetching them from memory would. They are read once a chunk; v and m are written and read. A
  * chunk is as large as lets v and m stay near an L2, and no smaller than makes reading u worth it. Where there are many
  * chunks each is one crew tile, and its v and m never leave a core; where there are few the crew shares each step of a
  * chunk. Tiles are counted over all images, so small regions fill chunks too. */
 #include "layers/conv_winograd.h"
 
-#include <stdlib.h>
-
-#include "base/error.h"
 #include "layers/tiles.h"
 
+#define TAPS 9
 #define POSITIONS 36
+#define KEPT_FLOATS ((size_t)256 * 1024) /* of transformed weights */
 #define PAD 16 /* floats between positions: 36 rows a power of two apart would share few cache lines */
 #define CHUNK_FLOATS ((size_t)480 * 1024) /* of v and m */
 #define CHUNK_MIN 24                      /* tiles */
 #define CHUNK_MAX 96
-#define CHUNKS_MANY 12    /* as many as leave no core idle for long at the end */
-#define PRODUCT_TILES 48  /* of one crew tile */
-#define TRANSFORM_TILES 6 /* of one crew tile */
+#define CHUNKS_MANY 12                  /* as many as leave no core idle for long at the end */
+#define PRODUCT_TILES 48                /* of one crew tile */
+#define TRANSFORM_TILES 6               /* of one crew tile */
+#define TRANSFORM_FLOATS ((size_t)4096) /* of a tap, of one crew tile */
 #define CHANNELS_MIN 16
 
 bool heed_conv_winograd_suits(const struct heed_conv_shape *shape)
@@ -32,23 +33,54 @@ void heed_conv_winograd_pack(struct heed_loader *loader, struct heed_conv *conv,
 {
     const struct heed_kernels *const kernels = loader->kernels;
     const size_t n = conv->shape.out, k = conv->shape.in, packed = kernels->gemm_packed_floats(n, k);
-    conv->weights = heed_loader_floats(loader, POSITIONS * packed);
-    if (!conv->weights)
-        return;
-    float *const u = malloc(POSITIONS * n * k * sizeof *u);
-    if (!u) {
-        loader->status = heed_fail(loader->error, HEED_NO_MEMORY, "the weights of %s", conv->name);
-        return;
-    }
-    heed_winograd_weights(u, weights, n, k);
-    for (size_t i = 0; i < POSITIONS; i++)
-        kernels->gemm_pack(conv->weights + i * packed, u + i * n * k, k, 1, n, k);
-    free(u);
+    conv->weights = heed_loader_floats(loader, TAPS * packed);
+    for (size_t tap = 0; conv->weights && tap < TAPS; tap++)
+        kernels->gemm_pack(conv->weights + tap * packed, weights + tap * k, TAPS * k, 1, n, k);
+    float *const kept = POSITIONS * packed <= KEPT_FLOATS ? heed_loader_floats(loader, POSITIONS * packed) : NULL;
+    if (conv->weights && kept)
+        kernels->winograd_weights(kept, packed, conv->weights, packed, packed);
+    conv->transformed = kept;
+}
+
+struct weights_run {
+    const struct heed_kernels *kernels;
+    const float *weights;
+    float *transformed;
+    size_t packed; /* floats of a matrix */
+};
+
+static size_t at_most(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static void weights_tile(void *arg, size_t index, unsigned lane)
+{
+    (void)lane;
+    const struct weights_run *const run = arg;
+    const size_t first = index * TRANSFORM_FLOATS;
+    run->kernels->winograd_weights(run->transformed + first, run->packed, run->weights + first, run->packed,
+                                   at_most(run->packed - first, TRANSFORM_FLOATS));
+}
+
+const float *heed_conv_winograd_weights(struct heed_forward *forward, const struct heed_conv *conv)
+{
+    if (conv->transformed)
+        return conv->transformed;
+    const size_t packed = forward->kernels->gemm_packed_floats(conv->shape.out, conv->shape.in);
+    struct weights_run run = { .kernels = forward->kernels,
+                               .weights = conv->weights,
+                               .transformed = heed_arena_floats(forward->arena, POSITIONS, packed),
+                               .packed = packed };
+    if (heed_forward_computes(forward))
+        heed_forward_run(forward, conv->name, 0, weights_tile, &run, heed_ceil_div(packed, TRANSFORM_FLOATS));
+    return run.transformed;
 }
 
 struct run {
     const struct heed_kernels *kernels;
     const struct heed_conv *conv;
+    const float *weights; /* transformed */
     const struct heed_tensor *x, *y;
     struct heed_window window;
     struct heed_epilogue epilogue;
@@ -57,11 +89,6 @@ struct run {
     size_t v_stride, m_stride, tiles, chunk; /* chunk: tiles of each but the last */
     size_t first, count;                     /* tiles of this chunk */
 };
-
-static size_t at_most(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
 
 static void input_tile(void *arg, size_t index, unsigned lane)
 {
@@ -80,7 +107,7 @@ static void product_tile(void *arg, size_t index, unsigned lane)
     const size_t position = index % POSITIONS, tile = index / POSITIONS * PRODUCT_TILES;
     run->kernels->gemm(run->m + (tile * POSITIONS + position) * run->m_stride, POSITIONS * run->m_stride,
                        run->v + (tile * POSITIONS + position) * run->v_stride, POSITIONS * run->v_stride,
-                       run->conv->weights + position * run->kernels->gemm_packed_floats(n, k),
+                       run->weights + position * run->kernels->gemm_packed_floats(n, k),
                        at_most(run->count - tile, PRODUCT_TILES), n, k, &(struct heed_epilogue){ 0 });
 }
 
@@ -152,6 +179,7 @@ void heed_conv_winograd_run(struct heed_forward *forward, const struct heed_conv
     const size_t mark = heed_arena_mark(forward->arena);
     struct run run = { .kernels = forward->kernels,
                        .conv = conv,
+                       .weights = heed_conv_winograd_weights(forward, conv),
                        .x = x,
                        .y = y,
                        .window = heed_window(x, y, 3, 1, shape->pad),

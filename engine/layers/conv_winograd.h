@@ -7,8 +7,11 @@
 /* Whether a convolution of this shape is faster so. */
 bool heed_conv_winograd_suits(const struct heed_conv_shape *shape);
 
-/* Packs weights (out, 9, in) into conv->weights. */
+/* Packs weights (out, 9, in) into conv->weights, or transformed ones where they are small. */
 void heed_conv_winograd_pack(struct heed_loader *loader, struct heed_conv *conv, const float *weights);
+
+/* conv->transformed, or made in the arena. */
+const float *heed_conv_winograd_weights(struct heed_forward *forward, const struct heed_conv *conv);
 
 /* Shapes have been checked. */
 void heed_conv_winograd_run(struct heed_forward *forward, const struct heed_conv *conv, const struct heed_tensor *x,

@@ -40,7 +40,7 @@ static void logits_tile(void *arg, size_t index, unsigned lane)
                        &(struct heed_epilogue){ .bias = head->logits_bias + class_index });
 }
 
-static void run_group(struct heed_forward *forward, const struct heed_mask_head *head,
+static void run_group(struct heed_forward *forward, const struct heed_mask_head *head, const struct heed_conv *convs,
                       const struct heed_roi_levels *levels, const float (*regions)[4], const struct heed_found *found,
                       size_t count, float *logits)
 {
@@ -51,7 +51,7 @@ static void run_group(struct heed_forward *forward, const struct heed_mask_head 
     struct heed_tensor spare =
         x.c == channels ? x : heed_forward_tensor(forward, count, head->pool, head->pool, channels);
     for (size_t i = 0; i < head->conv_count; i++) {
-        heed_conv_into(forward, &head->convs[i], &x, NULL, &other);
+        heed_conv_into(forward, &convs[i], &x, NULL, &other);
         x = other;
         other = spare;
         spare = x;
@@ -69,9 +69,14 @@ void heed_mask_head_run(struct heed_forward *forward, const struct heed_mask_hea
                         const struct heed_roi_levels *levels, const float (*regions)[4],
                         const struct heed_findings *findings)
 {
+    const size_t mark = heed_arena_mark(forward->arena);
+    struct heed_conv convs[HEED_MASK_CONVS_MAX];
+    for (size_t i = 0; i < head->conv_count; i++)
+        convs[i] = heed_conv_prepared(forward, &head->convs[i]);
     for (size_t first = 0; first < findings->count; first += GROUP) {
         const size_t left = findings->count - first;
-        run_group(forward, head, levels, regions + first, findings->found + first, left < GROUP ? left : GROUP,
+        run_group(forward, head, convs, levels, regions + first, findings->found + first, left < GROUP ? left : GROUP,
                   findings->mask_logits + first * HEED_MASK_SIDE * HEED_MASK_SIDE);
     }
+    heed_arena_release(forward->arena, mark);
 }

@@ -78,12 +78,13 @@ size_t heed_rpn_run(struct heed_forward *forward, const struct heed_rpn *rpn,
     const size_t mark = heed_arena_mark(forward->arena), candidates_max = HEED_FPN_LEVELS * rpn->candidates;
     struct heed_candidate *const candidates = heed_arena_bytes(forward->arena, candidates_max, sizeof *candidates);
     uint8_t *const suppressed = heed_arena_bytes(forward->arena, candidates_max, 1);
+    const struct heed_conv conv = heed_conv_prepared(forward, &rpn->conv);
     size_t count = 0;
     for (size_t i = 0; i < HEED_FPN_LEVELS; i++) {
         const struct heed_tensor *const map = &levels[i];
         const size_t level_mark = heed_arena_mark(forward->arena);
         uint32_t *const order = heed_arena_bytes(forward->arena, map->h * map->w * ANCHORS, sizeof *order);
-        const struct heed_tensor hidden = heed_conv(forward, &rpn->conv, map);
+        const struct heed_tensor hidden = heed_conv(forward, &conv, map);
         struct level level = { .logits = heed_conv(forward, &rpn->cls_logits, &hidden),
                                .deltas = heed_conv(forward, &rpn->bbox_pred, &hidden),
                                .step_x = (float)(geometry->input_w / map->w),

@@ -61,6 +61,18 @@ static void check_transforms(const struct check *c, const struct heed_window *w,
     check_free(bias, n);
 }
 
+static void check_weights(const struct check *c, size_t count)
+{
+    const size_t g_stride = count + check_random_below(3), u_stride = count + check_random_below(3);
+    float *const g = check_floats(8 * g_stride + count, -1, 1);
+    struct check_pair u;
+    check_pair_init(&u, 35 * u_stride + count, -1, 1);
+    c->ref->winograd_weights(u.ref, u_stride, g, g_stride, count);
+    c->new->winograd_weights(u.new, u_stride, g, g_stride, count);
+    check_same(c, &u, (struct check_tolerance){ .absolute = 16 * FLT_EPSILON }, "winograd_weights %zu", count);
+    check_free(g, 8 * g_stride + count);
+}
+
 static float *products(const struct heed_kernels *kernels, const struct heed_window *w, const float *x, const float *u,
                        size_t n, size_t m_stride)
 {
@@ -78,14 +90,14 @@ static float *products(const struct heed_kernels *kernels, const struct heed_win
     return m;
 }
 
-static double convolution(const struct heed_window *w, const float *x, const float *weights, size_t oy, size_t ox,
-                          size_t j)
+static double convolution(const struct heed_window *w, const float *x, const float *weights, size_t n, size_t oy,
+                          size_t ox, size_t j)
 {
     double sum = 0;
     for (size_t tap = 0; tap < 9; tap++) {
         const size_t iy = oy + tap / 3 - w->pad, ix = ox + tap % 3 - w->pad;
         for (size_t i = 0; iy < w->h && ix < w->w && i < w->c; i++)
-            sum += (double)x[(iy * w->w + ix) * w->stride + i] * (double)weights[(j * 9 + tap) * w->c + i];
+            sum += (double)x[(iy * w->w + ix) * w->stride + i] * (double)weights[(tap * n + j) * w->c + i];
     }
     return sum;
 }
@@ -96,13 +108,13 @@ static void check_convolution(const struct check *c, const struct heed_window *w
     const size_t x_floats = w->h * w->w * w->stride, m_stride = n + PAD;
     float *const x = check_floats(x_floats, -1, 1), *const weights = check_floats(n * 9 * w->c, -1, 1);
     float *const u = calloc(36 * n * w->c, sizeof *u);
-    heed_winograd_weights(u, weights, n, w->c);
+    c->new->winograd_weights(u, n * w->c, weights, n * w->c, n * w->c);
     float *const m = products(c->new, w, x, u, n, m_stride);
     struct check_pair y;
     check_pair_init(&y, w->out_h * w->out_w * n, -1, 1);
     c->new->winograd_output(y.new, n, m, m_stride, n, w, 0, tiles_of(w), &(struct heed_epilogue){ 0 });
     for (size_t i = 0; i < y.n; i++)
-        y.ref[i] = (float)convolution(w, x, weights, i / n / w->out_w, i / n % w->out_w, i % n);
+        y.ref[i] = (float)convolution(w, x, weights, n, i / n / w->out_w, i / n % w->out_w, i % n);
     check_same(c, &y, (struct check_tolerance){ .absolute = 4 * FLT_EPSILON * (float)(4 + 9 * w->c) },
                "winograd convolution %zu x %zu x %zu to %zu pad %zu", w->h, w->w, w->c, n, w->pad);
     check_free(x, x_floats);
@@ -114,6 +126,7 @@ static void check_convolution(const struct check *c, const struct heed_window *w
 void check_winograd(const struct check *c)
 {
     for (size_t channels = 1; channels <= 67; channels++) {
+        check_weights(c, channels);
         for (size_t turn = 0; turn < 4; turn++) {
             const struct heed_window w = window_of(3 + check_random_below(9), 3 + check_random_below(9), channels,
                                                    check_random_below(3), check_random_below(3));
@@ -134,6 +147,12 @@ struct bench_winograd {
     float *x, *v, *y;
 };
 
+static void call_weights(const struct heed_kernels *kernels, void *arg)
+{
+    const struct bench_winograd *const b = arg;
+    kernels->winograd_weights(b->v, 256 * 16, b->x, 256 * 16, 256 * 16);
+}
+
 static void call_input(const struct heed_kernels *kernels, void *arg)
 {
     const struct bench_winograd *const b = arg;
@@ -153,6 +172,7 @@ void bench_winograd(const struct check *c)
     b.x = check_floats(x_floats, -1, 1);
     b.y = check_floats(x_floats, -1, 1);
     b.v = check_floats(v_floats, -1, 1);
+    check_time(c, "winograd_weights 256x16", call_weights, &b, 0);
     check_time(c, "winograd_input 26x26x256", call_input, &b, 0);
     check_time(c, "winograd_output 26x26x256", call_output, &b, 0);
     check_free(b.x, x_floats);

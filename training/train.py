@@ -44,8 +44,8 @@ def arguments():
     p.add_argument("--rate-mask", type=float, default=1e-3)
     p.add_argument("--only", choices=("boxes", "masks"), help="train this and freeze the other; masks: the detector too")
     p.add_argument("--regions", type=int, default=8, help="masks per photo")
-    p.add_argument("--imitate", action="store_true", help="follow the start weights' mean answer on a photo and its mirror image too")
-    p.add_argument("--truth", type=float, default=1.0, help="weight of the losses on true boxes; 0: imitate only")
+    p.add_argument("--imitate", type=Path, help="weights whose mean answer on a photo and its mirror image is followed too")
+    p.add_argument("--truth-of", help="source of the photos whose true boxes count beside --imitate; else all photos'")
     p.add_argument("--measure-every", type=int, default=1, help="epochs between measurements on val")
     p.add_argument("--ema", type=float, default=0.999, help="decay of the averaged weights, which are what is measured and exported")
     p.add_argument("--float32", action="store_true", help="no bfloat16 in the network's forward and backward pass")
@@ -130,7 +130,7 @@ class Run:
         result = self.model.load_state_dict(start, strict=False)
         print(f"start: {len(result.missing_keys)} tensors start fresh, {len(result.unexpected_keys)} unused", flush=True)
         self.model.to(memory_format=torch.channels_last)
-        self.teacher = copy.deepcopy(self.model).requires_grad_(False) if args.imitate else None
+        self.teacher = self.make_teacher(names, start_labels) if args.imitate else None
         self.ema = copy.deepcopy(self.model).eval()
         for name, parameter in self.model.named_parameters():
             of_masks = name.startswith(("mask.", "attention.mask."))
@@ -143,6 +143,14 @@ class Run:
         if (self.folder / "last.pt").exists():
             self.load(self.folder / "last.pt")
         print(f"{len(self.train)} photos, {self.per_epoch} steps an epoch, {self.steps} in all, at {self.step}", flush=True)
+
+    def make_teacher(self, names, start_labels):
+        teacher = HeedS(self.spec, len(names)).requires_grad_(False)
+        for parameter in teacher.parameters():
+            parameter.zero_()  # attention that the weights lack changes nothing
+        weights = with_classes(load_file(self.args.imitate), [label["name"] for label in start_labels], names)
+        teacher.load_state_dict(weights, strict=False)
+        return teacher.to(memory_format=torch.channels_last)
 
     def groups(self):
         """What is learned at which rate. Batch norm is folded into the start weights, so the size of a tensor tells nothing
@@ -193,9 +201,11 @@ class Run:
                 scores, distributions = mirrored_answer(self.teacher, batch.inputs)
         if self.teacher:
             losses |= imitation_loss(class_logits, distances, scores, distributions)
-        if self.args.only != "masks" and self.args.truth:
-            truth = detection_loss(self.model, class_logits, distances, batch.targets, shape)
-            losses |= {name: loss * self.args.truth for name, loss in truth.items()}
+        counted = [i for i, target in enumerate(batch.targets) if self.args.truth_of in (None, target["source"])]
+        if self.args.only != "masks" and counted:
+            share, targets = len(counted) / len(batch.targets), [batch.targets[i] for i in counted]
+            truth = detection_loss(self.model, class_logits[counted], distances[counted], targets, shape)
+            losses |= {name: loss * share for name, loss in truth.items()}
         self.optimizer.zero_grad()
         sum(losses.values()).backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 10.0)

@@ -236,7 +236,7 @@ MODELS = [
     ("mask_rcnn_mixed_attention", "mixed", mask_rcnn_spec("resnet18", 64, 128, 213, 0.3, MIXED, norm_eps=1e-5, detections=30),
      [(375, 500)], "every"),
     ("mask_rcnn_resnet50", "r50", mask_rcnn_spec("resnet50", 256, 160, 266, 0.1), [(375, 500)], "fastest"),
-    ("mask_rcnn_full_size", "full", mask_rcnn_spec("resnet18", 64, 800, 1333, 0.3, detections=40), [(480, 640)], "fastest"),
+    ("mask_rcnn_full_size", "full", mask_rcnn_spec("resnet18", 64, 800, 1333, 0.3, detections=30), [(480, 640)], "fastest"),  # the next score is 0.007 lower
     ("mask_rcnn_new_names", "new", mask_rcnn_spec("resnet18", 64, 128, 213, 0.3), [(333, 500)], "fastest"),
     ("heed_s", "s", heed_s_spec(416, 0.15), [(480, 640), (333, 500), (800, 600), (640, 130), (1, 1)], "every"),
     ("heed_s_attention", "s7", heed_s_spec(416, 0.3, HEED_S_ALL), [(480, 640), (333, 500)], "every"),

@@ -144,6 +144,7 @@ def augment(split, index, shape, rule, generator):
         "ignored": ignored[present],
         "mask": [m for m, p in zip(objects["mask"], present) if p],
         "to_photo": (scale, shift, width, mirrored),
+        "source": split.images[index].get("source"),
         "labelled": split.labelled[split.images[index].get("labelled", "all80")],
     }
 

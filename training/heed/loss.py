@@ -116,7 +116,7 @@ def imitation_loss(class_logits, distances, scores, distributions):
     total = confident[confident > 0.3].sum().clamp(min=1)
     return {
         "imitated class": classes.sum() / total,
-        "imitated distance": (divergence * confident * (confident > 0.05)).sum() / total,
+        "imitated distance": 3 * (divergence * confident * (confident > 0.05)).sum() / total,
     }
 
 

@@ -30,6 +30,8 @@ BUILDS = {
     "address": ("address,undefined", ["unit", "http"]),
     "thread": ("thread", ["unit", "http"]),
 }
+# One request at a time, of formats and options: the thread sanitizer takes over a minute for what the others do as well.
+LEFT_OUT = {"thread/http": ["test_command_line.py", "test_draw.py", "test_images.py", "test_options.py", "test_scaled_jpeg.py"]}
 PROGRAM_SECONDS_MAX = 600
 SUITE_SECONDS_MAX = 1200
 
@@ -154,6 +156,8 @@ def run_pytest(build, suite, env, prefix):
         os.remove(report)
     command = prefix + ["/usr/bin/python3", "-m", "pytest", "--quiet", "-p", "no:cacheprovider", "--junitxml", report,
                         os.path.join(ROOT, "tests", suite)]
+    left_out = LEFT_OUT.get(f"{os.path.basename(build)}/{suite}", [])
+    command += [f"--ignore={os.path.join(ROOT, 'tests', suite, file)}" for file in left_out]
     total = Count()
     status = run_bounded(command, env, suite)
     if os.path.exists(report):

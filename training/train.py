@@ -54,6 +54,8 @@ def arguments():
     args = p.parse_args()
     if args.imitate and args.only == "masks":
         p.error("--imitate is about boxes, --only masks leaves them as they are")
+    if args.truth_of and not args.imitate:
+        p.error("--truth-of needs --imitate: nothing would be learned from the other photos")
     return args
 
 
@@ -117,20 +119,19 @@ class Run:
         self.args, self.folder = args, args.run
         self.folder.mkdir(parents=True, exist_ok=True)
         self.spec = with_attention(json.loads(args.model.read_text()), args.attention)
-        start_labels = json.loads((args.model.parent / self.spec["labels"]).read_text())
+        self.start_labels = json.loads((args.model.parent / self.spec["labels"]).read_text())
         self.content = coco.load_truth(args.val)
-        self.labels = labels_for(self.content["categories"], start_labels)
+        self.labels = labels_for(self.content["categories"], self.start_labels)
         names = [label["name"] for label in self.labels]
         self.train = Split(args.train, args.train.with_suffix(""), names)
         self.val = Split(args.val, args.val.with_suffix(""), names)
 
         torch.manual_seed(args.seed)
         self.model = HeedS(self.spec, len(names))
-        start = with_classes(load_file(args.start), [label["name"] for label in start_labels], names)
-        result = self.model.load_state_dict(start, strict=False)
+        result = self.model.load_state_dict(self.weights(args.start), strict=False)
         print(f"start: {len(result.missing_keys)} tensors start fresh, {len(result.unexpected_keys)} unused", flush=True)
         self.model.to(memory_format=torch.channels_last)
-        self.teacher = self.make_teacher(names, start_labels) if args.imitate else None
+        self.teacher = self.make_teacher() if args.imitate else None
         self.ema = copy.deepcopy(self.model).eval()
         for name, parameter in self.model.named_parameters():
             of_masks = name.startswith(("mask.", "attention.mask."))
@@ -144,12 +145,15 @@ class Run:
             self.load(self.folder / "last.pt")
         print(f"{len(self.train)} photos, {self.per_epoch} steps an epoch, {self.steps} in all, at {self.step}", flush=True)
 
-    def make_teacher(self, names, start_labels):
-        teacher = HeedS(self.spec, len(names)).requires_grad_(False)
+    def weights(self, path):
+        """Of the model that training starts from, fitted to the data's classes."""
+        return with_classes(load_file(path), [label["name"] for label in self.start_labels], [label["name"] for label in self.labels])
+
+    def make_teacher(self):
+        teacher = HeedS(self.spec, len(self.labels)).requires_grad_(False)
         for parameter in teacher.parameters():
             parameter.zero_()  # attention that the weights lack changes nothing
-        weights = with_classes(load_file(self.args.imitate), [label["name"] for label in start_labels], names)
-        teacher.load_state_dict(weights, strict=False)
+        teacher.load_state_dict(self.weights(self.args.imitate), strict=False)
         return teacher.to(memory_format=torch.channels_last)
 
     def groups(self):

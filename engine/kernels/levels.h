@@ -17,9 +17,12 @@
     X(gemm_tn)                                                                                                         \
     X(im2col)                                                                                                          \
     X(conv)                                                                                                            \
-    X(winograd_weights)                                                                                                \
-    X(winograd_input)                                                                                                  \
-    X(winograd_output)                                                                                                 \
+    X(winograd_weights4)                                                                                               \
+    X(winograd_weights6)                                                                                               \
+    X(winograd_input4)                                                                                                 \
+    X(winograd_input6)                                                                                                 \
+    X(winograd_output4)                                                                                                \
+    X(winograd_output6)                                                                                                \
     X(depthwise)                                                                                                       \
     X(max_pool)                                                                                                        \
     X(bilinear)                                                                                                        \

@@ -199,12 +199,10 @@ void heed_conv_shuffled_into(struct heed_forward *forward, const struct heed_con
     conv_run(forward, &(struct run){ .conv = conv, .x = x, .first = first, .y = y });
 }
 
-struct heed_conv heed_conv_prepared(struct heed_forward *forward, const struct heed_conv *conv)
+struct heed_conv heed_conv_prepared(struct heed_forward *forward, const struct heed_conv *conv,
+                                    const struct heed_tensor *x)
 {
-    struct heed_conv prepared = *conv;
-    if (conv->winograd)
-        prepared.transformed = heed_conv_winograd_weights(forward, conv);
-    return prepared;
+    return conv->winograd ? heed_conv_winograd_prepared(forward, conv, x) : *conv;
 }
 
 struct heed_tensor heed_conv(struct heed_forward *forward, const struct heed_conv *conv, const struct heed_tensor *x)

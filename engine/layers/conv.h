@@ -28,8 +28,9 @@ struct heed_conv {
     float *weights; /* dense: packed (out, kernel * kernel * in); depthwise: (kernel * kernel, c); transposed: packed (4
                      * out, in); Winograd's way: packed (9, out, in) */
     bool winograd;
-    const float *transformed; /* Winograd's weights, packed (36, out, in): kept where small, or heed_conv_prepared's */
-    float *bias;              /* (out); transposed: (4 * out) */
+    const float *transformed;          /* heed_conv_prepared: Winograd's weights, packed ((side + 2)^2, out, in) */
+    size_t side;                       /* of the tiles they are for */
+    float *bias;                       /* (out); transposed: (4 * out) */
     const struct heed_conv *depthwise; /* of a 1x1: what makes its input, or NULL; heed_conv_follow */
 };
 
@@ -50,8 +51,10 @@ static inline size_t heed_conv_side(const struct heed_conv_shape *shape, size_t 
     return (side + 2 * shape->pad - shape->kernel) / shape->step + 1;
 }
 
-/* A convolution that one pass runs more than once, with what each run would work out of its weights: in the arena. */
-struct heed_conv heed_conv_prepared(struct heed_forward *forward, const struct heed_conv *conv);
+/* A convolution that one pass runs more than once, with what each run would work out of its weights: in the arena. x
+ * has the size of its largest input. */
+struct heed_conv heed_conv_prepared(struct heed_forward *forward, const struct heed_conv *conv,
+                                    const struct heed_tensor *x);
 
 /* Into a tensor from the arena. */
 struct heed_tensor heed_conv(struct heed_forward *forward, const struct heed_conv *conv, const struct heed_tensor *x);

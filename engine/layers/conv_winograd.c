@@ -1,27 +1,30 @@
-/* A convolution in three steps, chunk by chunk of tiles of 4x4 output pixels:
+/* A convolution in three steps, chunk by chunk of tiles of 4x4 or 6x6 output pixels, which take p = 36 or 64 products:
  *
- *     x --transform--> v (tiles, 36, in) --36 products with u--> m (tiles, 36, out) --transform--> y
+ *     x --transform--> v (p, tiles, in) --p products with u--> m (p, tiles, out) --transform--> y
  *
- * The 36 matrices u are four times as large as the kernel: too much to keep of every layer. A pass makes them, which
- * takes no longer than fetching them from memory would. They are read once a chunk; v and m are written and read. A
- * chunk is as large as lets v and m stay near an L2, and no smaller than makes reading u worth it. Where there are many
- * chunks each is one crew tile, and its v and m never leave a core; where there are few the crew shares each step of a
- * chunk. Tiles are counted over all images, so small regions fill chunks too. */
+ * The p matrices u are four or seven times as large as the kernel: too much to keep. A pass makes them, which takes no
+ * longer than fetching them from memory would. They are read once a chunk; v and m are written and read. A chunk is as
+ * large as an L2 has room for, and no smaller than makes reading u worth it. Where there are many chunks each is one
+ * crew tile, and its v and m never leave a core: there each product takes the place of what the one before it was made
+ * of, so m is v, moved by one matrix. Where there are few the crew shares each step of a chunk. Regions lie on one
+ * sheet (winograd_sheet.h), so tiles go on over their edges. */
 #include "layers/conv_winograd.h"
 
+#include "kernels/winograd_sheet.h"
 #include "layers/tiles.h"
 
 #define TAPS 9
-#define POSITIONS 36
-#define KEPT_FLOATS ((size_t)256 * 1024) /* of transformed weights */
-#define PAD 16 /* floats between positions: 36 rows a power of two apart would share few cache lines */
-#define CHUNK_FLOATS ((size_t)480 * 1024) /* of v and m */
-#define CHUNK_MIN 24                      /* tiles */
-#define CHUNK_MAX 96
-#define CHUNKS_MANY 12                  /* as many as leave no core idle for long at the end */
+#define POSITIONS(side) (((side) + 2) * ((side) + 2))
+#define PAD 16                            /* floats: rows a power of two apart would share few cache lines */
+#define CHUNK_FLOATS ((size_t)240 * 1024) /* of v: most of an L2 of 1 MB */
+#define CHUNK_MIN 12                      /* tiles */
+#define CHUNK_MAX 48
+#define CHUNK_SHARED_MAX 96
+#define CHUNKS_MANY 8                   /* as many as leave no core idle for long at the end */
 #define PRODUCT_TILES 48                /* of one crew tile */
 #define TRANSFORM_TILES 6               /* of one crew tile */
 #define TRANSFORM_FLOATS ((size_t)4096) /* of a tap, of one crew tile */
+#define WEIGHTS_TILES 24
 #define CHANNELS_MIN 16
 
 bool heed_conv_winograd_suits(const struct heed_conv_shape *shape)
@@ -36,14 +39,10 @@ void heed_conv_winograd_pack(struct heed_loader *loader, struct heed_conv *conv,
     conv->weights = heed_loader_floats(loader, TAPS * packed);
     for (size_t tap = 0; conv->weights && tap < TAPS; tap++)
         kernels->gemm_pack(conv->weights + tap * packed, weights + tap * k, TAPS * k, 1, n, k);
-    float *const kept = POSITIONS * packed <= KEPT_FLOATS ? heed_loader_floats(loader, POSITIONS * packed) : NULL;
-    if (conv->weights && kept)
-        kernels->winograd_weights(kept, packed, conv->weights, packed, packed);
-    conv->transformed = kept;
 }
 
 struct weights_run {
-    const struct heed_kernels *kernels;
+    heed_winograd_weights_fn *transform;
     const float *weights;
     float *transformed;
     size_t packed; /* floats of a matrix */
@@ -54,40 +53,69 @@ static size_t at_most(size_t a, size_t b)
     return a < b ? a : b;
 }
 
+static struct heed_winograd_sheet sheet_of(const struct heed_tensor *x, const struct heed_tensor *y, size_t pad)
+{
+    size_t across = 1;
+    while (across * across < x->n)
+        across++;
+    return (struct heed_winograd_sheet){ .window = heed_window(x, y, 3, 1, pad), .images = x->n, .across = across };
+}
+
+/* The tiles' side that takes the fewest products, making the weights counted as WEIGHTS_TILES tiles. Regions have side
+ * 4: a mask head's convolutions follow one another, and side 6 is eight times as far off as the plain sum where
+ * neighbouring values have nothing in common. */
+static size_t best_side(const struct heed_winograd_sheet *sheet)
+{
+    const size_t products4 = (heed_winograd_tiles(sheet, 4) + WEIGHTS_TILES) * POSITIONS(4);
+    const size_t products6 = (heed_winograd_tiles(sheet, 6) + WEIGHTS_TILES) * POSITIONS(6);
+    return sheet->images == 1 && products6 < products4 ? 6 : 4;
+}
+
 static void weights_tile(void *arg, size_t index, unsigned lane)
 {
     (void)lane;
     const struct weights_run *const run = arg;
     const size_t first = index * TRANSFORM_FLOATS;
-    run->kernels->winograd_weights(run->transformed + first, run->packed, run->weights + first, run->packed,
-                                   at_most(run->packed - first, TRANSFORM_FLOATS));
+    run->transform(run->transformed + first, run->packed, run->weights + first, run->packed,
+                   at_most(run->packed - first, TRANSFORM_FLOATS));
 }
 
-const float *heed_conv_winograd_weights(struct heed_forward *forward, const struct heed_conv *conv)
+struct heed_conv heed_conv_winograd_prepared(struct heed_forward *forward, const struct heed_conv *conv,
+                                             const struct heed_tensor *x)
 {
+    struct heed_conv prepared = *conv;
     if (conv->transformed)
-        return conv->transformed;
-    const size_t packed = forward->kernels->gemm_packed_floats(conv->shape.out, conv->shape.in);
-    struct weights_run run = { .kernels = forward->kernels,
+        return prepared;
+    const struct heed_kernels *const kernels = forward->kernels;
+    const size_t packed = kernels->gemm_packed_floats(conv->shape.out, conv->shape.in);
+    const struct heed_tensor y = { .h = heed_conv_side(&conv->shape, x->h), .w = heed_conv_side(&conv->shape, x->w) };
+    const struct heed_winograd_sheet sheet = sheet_of(x, &y, conv->shape.pad);
+    const size_t side = best_side(&sheet);
+    struct weights_run run = { .transform = side == 4 ? kernels->winograd_weights4 : kernels->winograd_weights6,
                                .weights = conv->weights,
-                               .transformed = heed_arena_floats(forward->arena, POSITIONS, packed),
+                               .transformed = heed_arena_floats(forward->arena, POSITIONS(side), packed),
                                .packed = packed };
     if (heed_forward_computes(forward))
         heed_forward_run(forward, conv->name, 0, weights_tile, &run, heed_ceil_div(packed, TRANSFORM_FLOATS));
-    return run.transformed;
+    prepared.transformed = run.transformed;
+    prepared.side = side;
+    return prepared;
 }
 
 struct run {
     const struct heed_kernels *kernels;
-    const struct heed_conv *conv;
-    const float *weights; /* transformed */
+    const struct heed_conv *conv; /* with its transformed weights */
+    heed_winograd_input_fn *input;
+    heed_winograd_output_fn *output;
+    size_t positions;
     const struct heed_tensor *x, *y;
-    struct heed_window window;
+    struct heed_winograd_sheet sheet;
     struct heed_epilogue epilogue;
     struct heed_scratch scratch; /* v and m of a lane that works on a chunk alone */
     float *v, *m;
-    size_t v_stride, m_stride, tiles, chunk; /* chunk: tiles of each but the last */
-    size_t first, count;                     /* tiles of this chunk */
+    size_t row, matrix;  /* floats between tiles and between positions, of both */
+    size_t tiles, chunk; /* chunk: tiles of each but the last */
+    size_t first, count; /* tiles of this chunk */
 };
 
 static void input_tile(void *arg, size_t index, unsigned lane)
@@ -95,8 +123,8 @@ static void input_tile(void *arg, size_t index, unsigned lane)
     (void)lane;
     const struct run *const run = arg;
     const size_t tile = index * TRANSFORM_TILES;
-    run->kernels->winograd_input(run->v + tile * POSITIONS * run->v_stride, run->v_stride, run->x->data, &run->window,
-                                 run->first + tile, at_most(run->count - tile, TRANSFORM_TILES));
+    run->input(run->v + tile * run->row, run->row, run->matrix, run->x->data, &run->sheet, run->first + tile,
+               at_most(run->count - tile, TRANSFORM_TILES));
 }
 
 static void product_tile(void *arg, size_t index, unsigned lane)
@@ -104,10 +132,10 @@ static void product_tile(void *arg, size_t index, unsigned lane)
     (void)lane;
     const struct run *const run = arg;
     const size_t n = run->conv->shape.out, k = run->conv->shape.in;
-    const size_t position = index % POSITIONS, tile = index / POSITIONS * PRODUCT_TILES;
-    run->kernels->gemm(run->m + (tile * POSITIONS + position) * run->m_stride, POSITIONS * run->m_stride,
-                       run->v + (tile * POSITIONS + position) * run->v_stride, POSITIONS * run->v_stride,
-                       run->weights + position * run->kernels->gemm_packed_floats(n, k),
+    const size_t position = index % run->positions, tile = index / run->positions * PRODUCT_TILES;
+    const size_t at = position * run->matrix + tile * run->row;
+    run->kernels->gemm(run->m + at, run->row, run->v + at, run->row,
+                       run->conv->transformed + position * run->kernels->gemm_packed_floats(n, k),
                        at_most(run->count - tile, PRODUCT_TILES), n, k, &(struct heed_epilogue){ 0 });
 }
 
@@ -116,22 +144,21 @@ static void output_tile(void *arg, size_t index, unsigned lane)
     (void)lane;
     const struct run *const run = arg;
     const size_t tile = index * TRANSFORM_TILES;
-    run->kernels->winograd_output(run->y->data, run->y->stride, run->m + tile * POSITIONS * run->m_stride,
-                                  run->m_stride, run->conv->shape.out, &run->window, run->first + tile,
-                                  at_most(run->count - tile, TRANSFORM_TILES), &run->epilogue);
+    run->output(run->y->data, run->y->stride, run->m + tile * run->row, run->row, run->matrix, run->conv->shape.out,
+                &run->sheet, run->first + tile, at_most(run->count - tile, TRANSFORM_TILES), &run->epilogue);
 }
 
-static size_t chunk_tiles(const struct heed_conv_shape *shape, size_t tiles)
+static size_t chunk_tiles(const struct run *run)
 {
-    const size_t fit = CHUNK_FLOATS / (POSITIONS * (shape->in + shape->out + 2 * PAD)) / 12 * 12;
+    const size_t fit = CHUNK_FLOATS / (run->positions * run->row) / 12 * 12;
     const size_t chunk = fit < CHUNK_MIN ? CHUNK_MIN : at_most(fit, CHUNK_MAX);
-    return at_most(chunk, tiles);
+    return at_most(chunk, run->tiles);
 }
 
-static void place_chunk(struct run *run, size_t index, float *scratch)
+static void place_chunk(struct run *run, size_t index, float *v, float *m)
 {
-    run->v = scratch;
-    run->m = scratch + run->chunk * POSITIONS * run->v_stride;
+    run->v = v;
+    run->m = m;
     run->first = index * run->chunk;
     run->count = at_most(run->chunk, run->tiles - run->first);
 }
@@ -143,13 +170,14 @@ static size_t transforms(const struct run *run)
 
 static size_t products(const struct run *run)
 {
-    return POSITIONS * heed_ceil_div(run->count, PRODUCT_TILES);
+    return run->positions * heed_ceil_div(run->count, PRODUCT_TILES);
 }
 
 static void chunk_tile(void *arg, size_t index, unsigned lane)
 {
     struct run run = *(const struct run *)arg;
-    place_chunk(&run, index, heed_scratch_lane(&run.scratch, lane));
+    float *const m = heed_scratch_lane(&run.scratch, lane);
+    place_chunk(&run, index, m + run.matrix, m);
     for (size_t i = 0; i < transforms(&run); i++)
         input_tile(&run, i, lane);
     for (size_t i = 0; i < products(&run); i++)
@@ -161,7 +189,8 @@ static void chunk_tile(void *arg, size_t index, unsigned lane)
 /* Multiply-adds are those of the plain sum, so that rates of layers compare. */
 static uint64_t multiply_adds(const struct run *run, size_t tiles)
 {
-    return (uint64_t)tiles * 16 * 9 * run->conv->shape.in * run->conv->shape.out;
+    const struct heed_conv_shape *const shape = &run->conv->shape;
+    return (uint64_t)heed_tensor_pixels(run->y) * TAPS * shape->in * shape->out * tiles / run->tiles;
 }
 
 static void run_shared(struct heed_forward *forward, struct run *run)
@@ -176,32 +205,40 @@ void heed_conv_winograd_run(struct heed_forward *forward, const struct heed_conv
                             const struct heed_tensor *residual, const struct heed_tensor *y)
 {
     const struct heed_conv_shape *const shape = &conv->shape;
+    const struct heed_kernels *const kernels = forward->kernels;
     const size_t mark = heed_arena_mark(forward->arena);
-    struct run run = { .kernels = forward->kernels,
-                       .conv = conv,
-                       .weights = heed_conv_winograd_weights(forward, conv),
+    const struct heed_conv prepared = heed_conv_winograd_prepared(forward, conv, x);
+    const size_t side = prepared.side;
+    struct run run = { .kernels = kernels,
+                       .conv = &prepared,
+                       .input = side == 4 ? kernels->winograd_input4 : kernels->winograd_input6,
+                       .output = side == 4 ? kernels->winograd_output4 : kernels->winograd_output6,
+                       .positions = POSITIONS(side),
                        .x = x,
                        .y = y,
-                       .window = heed_window(x, y, 3, 1, shape->pad),
+                       .sheet = sheet_of(x, y, shape->pad),
                        .epilogue = { .bias = conv->bias,
                                      .residual = residual ? residual->data : NULL,
                                      .residual_stride = residual ? residual->stride : 0,
                                      .activation = shape->activation,
                                      .slope = shape->slope },
-                       .v_stride = shape->in + PAD,
-                       .m_stride = shape->out + PAD,
-                       .tiles = x->n * heed_ceil_div(y->h, 4) * heed_ceil_div(y->w, 4) };
-    run.chunk = chunk_tiles(shape, run.tiles);
-    const size_t chunks = heed_ceil_div(run.tiles, run.chunk),
-                 floats = run.chunk * POSITIONS * (run.v_stride + run.m_stride);
-    if (chunks >= CHUNKS_MANY) {
-        run.scratch = heed_forward_scratch(forward, floats);
+                       .row = (shape->in > shape->out ? shape->in : shape->out) + PAD };
+    run.tiles = heed_winograd_tiles(&run.sheet, side);
+    run.chunk = chunk_tiles(&run);
+    const bool many = heed_ceil_div(run.tiles, run.chunk) >= CHUNKS_MANY;
+    if (!many)
+        run.chunk = at_most(run.tiles, CHUNK_SHARED_MAX);
+    run.matrix = run.chunk * run.row + PAD;
+    const size_t chunks = heed_ceil_div(run.tiles, run.chunk);
+    if (many) {
+        run.scratch = heed_forward_scratch(forward, (run.positions + 1) * run.matrix);
         if (heed_forward_computes(forward))
             heed_forward_run(forward, conv->name, multiply_adds(&run, run.tiles), chunk_tile, &run, chunks);
     } else {
-        float *const shared = heed_arena_floats(forward->arena, 1, floats);
+        float *const v = heed_arena_floats(forward->arena, run.positions, run.matrix);
+        float *const m = heed_arena_floats(forward->arena, run.positions, run.matrix);
         for (size_t i = 0; i < chunks && heed_forward_computes(forward); i++) {
-            place_chunk(&run, i, shared);
+            place_chunk(&run, i, v, m);
             run_shared(forward, &run);
         }
     }

@@ -71,8 +71,9 @@ void heed_mask_head_run(struct heed_forward *forward, const struct heed_mask_hea
 {
     const size_t mark = heed_arena_mark(forward->arena);
     struct heed_conv convs[HEED_MASK_CONVS_MAX];
+    const struct heed_tensor regions_size = { .n = GROUP, .h = head->pool, .w = head->pool };
     for (size_t i = 0; i < head->conv_count; i++)
-        convs[i] = heed_conv_prepared(forward, &head->convs[i]);
+        convs[i] = heed_conv_prepared(forward, &head->convs[i], &regions_size);
     for (size_t first = 0; first < findings->count; first += GROUP) {
         const size_t left = findings->count - first;
         run_group(forward, head, convs, levels, regions + first, findings->found + first, left < GROUP ? left : GROUP,

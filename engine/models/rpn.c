@@ -78,7 +78,7 @@ size_t heed_rpn_run(struct heed_forward *forward, const struct heed_rpn *rpn,
     const size_t mark = heed_arena_mark(forward->arena), candidates_max = HEED_FPN_LEVELS * rpn->candidates;
     struct heed_candidate *const candidates = heed_arena_bytes(forward->arena, candidates_max, sizeof *candidates);
     uint8_t *const suppressed = heed_arena_bytes(forward->arena, candidates_max, 1);
-    const struct heed_conv conv = heed_conv_prepared(forward, &rpn->conv);
+    const struct heed_conv conv = heed_conv_prepared(forward, &rpn->conv, &levels[0]);
     size_t count = 0;
     for (size_t i = 0; i < HEED_FPN_LEVELS; i++) {
         const struct heed_tensor *const map = &levels[i];

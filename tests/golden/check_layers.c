@@ -18,6 +18,8 @@
 
 /* Of the largest value: a few hundred roundings of single precision. */
 #define TOLERANCE 5e-6f
+#define LARGE_TILES_TOLERANCE                                                                                          \
+    2e-5f /* tiles of side 6 round four times as much as those of side 4 (winograd_transforms.inc) */
 enum { REGIONS_MAX = 16 };
 
 static struct golden_suite suite;
@@ -93,6 +95,13 @@ static void convolutions_and_folded_batch_norms_equal_pytorch(void **state)
 {
     (void)state;
     golden_check_layer(&suite, &(struct golden_layer){ .kind = "conv", .load = load_conv, .run = run_conv }, TOLERANCE);
+}
+
+static void convolutions_of_large_maps_equal_pytorch(void **state)
+{
+    (void)state;
+    golden_check_layer(&suite, &(struct golden_layer){ .kind = "conv_large_tiles", .load = load_conv, .run = run_conv },
+                       LARGE_TILES_TOLERANCE);
 }
 
 static void *load_shuffled(struct heed_loader *loader, const json_t *c)
@@ -412,6 +421,7 @@ int check_layers(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(convolutions_and_folded_batch_norms_equal_pytorch),
+        cmocka_unit_test(convolutions_of_large_maps_equal_pytorch),
         cmocka_unit_test(shuffled_convolutions_equal_pytorch),
         cmocka_unit_test(dilated_windows_equal_pytorch),
         cmocka_unit_test(transposed_convolutions_equal_pytorch),

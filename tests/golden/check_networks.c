@@ -58,6 +58,8 @@ static struct heed_tensor copy_of(struct heed_forward *forward, const struct hee
 struct resnet_fpn {
     const struct heed_resnet *resnet;
     struct heed_fpn fpn;
+    bool with_rpn;
+    struct heed_conv rpn; /* the 3x3 before proposals, of the finest level */
 };
 
 static void *load_resnet_fpn(struct heed_loader *loader, const json_t *c)
@@ -70,6 +72,15 @@ static void *load_resnet_fpn(struct heed_loader *loader, const json_t *c)
         size_t widths[HEED_RESNET_STAGES];
         heed_resnet_widths(net->resnet, widths);
         heed_fpn_load(loader, &net->fpn, &spec, widths);
+    }
+    const json_t *const rpn = json_object_get(c, "rpn");
+    if (rpn) {
+        const size_t channels = spec.neck_channels;
+        heed_conv_load(
+            loader, &net->rpn, json_string_value(rpn),
+            (struct heed_conv_shape){
+                .in = channels, .out = channels, .kernel = 3, .step = 1, .pad = 1, .activation = HEED_ACT_RELU });
+        net->with_rpn = true;
     }
     heed_spec_deinit(&spec);
     return net;
@@ -84,7 +95,10 @@ static size_t run_resnet_fpn(struct heed_forward *forward, const void *layer, co
     for (size_t i = 0; i < HEED_RESNET_STAGES; i++)
         outputs[i] = copy_of(forward, &features[i]);
     heed_fpn_run(forward, &net->fpn, features, outputs + HEED_RESNET_STAGES);
-    return HEED_RESNET_STAGES + HEED_FPN_LEVELS;
+    size_t count = HEED_RESNET_STAGES + HEED_FPN_LEVELS;
+    if (net->with_rpn)
+        outputs[count++] = heed_conv(forward, &net->rpn, &outputs[HEED_RESNET_STAGES]);
+    return count;
 }
 
 static void resnets_and_feature_pyramids_equal_torchvision(void **state)
@@ -96,9 +110,12 @@ static void resnets_and_feature_pyramids_equal_torchvision(void **state)
     golden_check_layer(&suite, &layer, TOLERANCE);
 }
 
-/* heed-s's mask head after its regions were cut out. */
+/* A mask head after its regions were cut out. */
+#define MASK_LAYERS_MAX 5
+
 struct mask_convs {
-    struct heed_conv conv1, conv2, deconv;
+    size_t count; /* the transposed one included, which is last */
+    struct heed_conv convs[MASK_LAYERS_MAX];
 };
 
 static void *load_mask_convs(struct heed_loader *loader, const json_t *c)
@@ -106,14 +123,20 @@ static void *load_mask_convs(struct heed_loader *loader, const json_t *c)
     size_t shape[4];
     golden_sizes(c, "input", shape, 4);
     struct mask_convs *const head = heed_loader_bytes(loader, sizeof *head);
-    struct heed_conv_shape conv = {
-        .in = shape[3], .out = shape[3], .kernel = 3, .step = 1, .pad = 1, .activation = HEED_ACT_LEAKY, .slope = 0.1f
-    };
-    heed_conv_load(loader, &head->conv1, "mask.conv1", conv);
-    heed_conv_load(loader, &head->conv2, "mask.conv2", conv);
+    struct heed_conv_shape conv = { .in = shape[3],
+                                    .out = shape[3],
+                                    .kernel = 3,
+                                    .step = 1,
+                                    .pad = 1,
+                                    .activation = HEED_ACT_LEAKY,
+                                    .slope = (float)json_number_value(golden_member(c, "slope")) };
+    size_t i;
+    json_t *name;
+    json_array_foreach(golden_member(c, "convs"), i, name)
+        heed_conv_load(loader, &head->convs[head->count++], json_string_value(name), conv);
     conv.kernel = conv.step = 2;
     conv.pad = 0;
-    heed_deconv_load(loader, &head->deconv, "mask.deconv", conv);
+    heed_deconv_load(loader, &head->convs[head->count++], golden_text(c, "deconv"), conv);
     return head;
 }
 
@@ -121,10 +144,11 @@ static size_t run_mask_convs(struct heed_forward *forward, const void *layer, co
                              struct heed_tensor outputs[GOLDEN_OUTPUTS_MAX])
 {
     const struct mask_convs *const head = layer;
-    outputs[0] = heed_conv(forward, &head->conv1, input);
-    outputs[1] = heed_conv(forward, &head->conv2, &outputs[0]);
-    outputs[2] = heed_deconv(forward, &head->deconv, &outputs[1]);
-    return 3;
+    for (size_t i = 0; i < head->count; i++) {
+        const struct heed_tensor *const x = i == 0 ? input : &outputs[i - 1];
+        outputs[i] = (i + 1 < head->count ? heed_conv : heed_deconv)(forward, &head->convs[i], x);
+    }
+    return head->count;
 }
 
 /* What is stored of these cases was computed in float64. */

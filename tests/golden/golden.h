@@ -48,7 +48,7 @@ struct heed_crew *golden_crew(unsigned threads);
 
 /* ---- Layers ---------------------------------------------------------------------------------------- */
 
-#define GOLDEN_OUTPUTS_MAX 9
+#define GOLDEN_OUTPUTS_MAX 10
 
 /* How the cases of a kind are answered: load builds the layer (NULL: there is nothing to load), run is a forward pass;
  * run_many is one of several outputs, stored as "NAME/0" and so on, and stands in place of run. */

@@ -30,6 +30,8 @@ def conv_cases():
         ("conv_3x3_stride_2_odd", (1, 9, 11, 7), 9, 3, {"stride": 2, "norm_eps": 1e-5, "rectifier": "relu"}),
         ("conv_3x3_stride_2_one_pixel", (1, 1, 1, 3), 24, 3, {"stride": 2, "rectifier": "leaky"}),
         ("conv_3x3_residual", (1, 6, 5, 16), 16, 3, {"norm_eps": 1e-5, "residual": True, "rectifier": "relu"}),
+        ("conv_3x3_regions", (5, 14, 14, 32), 40, 3, {"rectifier": "relu"}),
+        ("conv_3x3_many_regions", (70, 9, 7, 16), 18, 3, {"residual": True}),
         ("conv_3x3_wide", (1, 13, 14, 64), 48, 3, {"rectifier": "relu"}),
         ("conv_7x7_stride_2", (1, 17, 22, 3), 19, 7, {"stride": 2, "norm_eps": 0.0, "rectifier": "relu"}),
         ("conv_7x7_one_pixel", (1, 1, 1, 3), 8, 7, {"stride": 2}),
@@ -37,6 +39,14 @@ def conv_cases():
         ("depthwise_3x3_odd", (1, 7, 9, 29), 29, 3, {"depthwise": True, "rectifier": "leaky"}),
         ("depthwise_3x3_stride_2", (1, 10, 13, 24), 24, 3, {"depthwise": True, "stride": 2}),
         ("depthwise_5x5_norm", (1, 8, 6, 16), 16, 5, {"depthwise": True, "norm_eps": 1e-5, "rectifier": "relu"}),
+    ]
+
+
+def large_tile_cases():
+    """3x3 on maps large enough for Winograd's tiles of side 6."""
+    return [
+        ("conv_3x3_large_tiles", (1, 50, 47, 24), 40, 3, {"rectifier": "relu"}),
+        ("conv_3x3_many_large_tiles", (1, 131, 126, 16), 20, 3, {"residual": True, "rectifier": "leaky"}),
     ]
 
 
@@ -202,6 +212,7 @@ SIZES = [(480, 640), (333, 500), (424, 640), (426, 640), (428, 640), (800, 600),
 def make():
     kinds = {
         "conv": [conv(*case) for case in conv_cases()],
+        "conv_large_tiles": [conv(*case) for case in large_tile_cases()],
         "dilated": [conv("dilated_3x3", (1, 9, 8, 6), 5, 3, {"dilation": 2}), conv("dilated_one_pixel", (1, 1, 1, 4), 3, 3, {"dilation": 2})],
         "linear": [
             linear("linear_one_row", 1, 7, 5, "none"),

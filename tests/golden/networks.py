@@ -1,5 +1,7 @@
 """Backbones and their necks, feature by feature: small inputs, every depth, attention at every place."""
 
+import torch
+
 from cases import activations, stored, write
 from heed.heed_s import leaky
 from models import (
@@ -10,6 +12,7 @@ from models import (
     heed_s_spec,
     make_heed_s,
     make_mask_rcnn,
+    make_mask_rcnn_saved_today,
     mask_rcnn_spec,
 )
 
@@ -28,15 +31,17 @@ def resnet(depth, size, attention=(), norm_eps=0.0):
 
 
 def resnet_float64(depth, size):
-    """The same in float64, with the published width of the pyramid: what Winograd's error is measured against."""
+    """The same in float64, with the published width of the pyramid: what Winograd's error is measured against;
+    and the convolution before proposals."""
     spec = mask_rcnn_spec(f"resnet{depth}", 256, 160, 266, 0.3, (), 1e-5)
     key = f"resnet{depth}_float64"
     model, w = make_mask_rcnn(key, spec)
     x = activations(f"{key}/input", (1, *size, 3), spread=2).double()
     model.double()
-    features = [*model.backbone.body(x).values(), *model.backbone(x).values()]
-    recipes = [r for r in w.recipes if r[0].startswith("backbone.")]
-    case = {"kind": "resnet_fpn_float64", "name": key, "input": [1, *size, 3], "spec": spec, "classes": 91, "weights": recipes}
+    pyramid = [*model.backbone(x).values()]
+    features = [*model.backbone.body(x).values(), *pyramid, model.rpn.head.conv(pyramid[0])]
+    recipes = [r for r in w.recipes if r[0].startswith(("backbone.", "rpn.head.conv."))]
+    case = {"kind": "resnet_fpn_float64", "rpn": "rpn.head.conv", "name": key, "input": [1, *size, 3], "spec": spec, "classes": 91, "weights": recipes}
     return case, [feature.float() for feature in features]
 
 
@@ -49,17 +54,31 @@ def shufflenet(name, size, attention=()):
     return {"kind": "shufflenet_pan", "name": name, "input": [1, *size, 3], "spec": spec, "classes": 80, "weights": recipes}, features
 
 
-def mask_head_float64(regions):
-    """heed-s's mask head in float64: what else in it goes by Winograd's way."""
+def mask_head_float64(name, model, w, regions, convs, deconv, activation, slope):
+    """A mask head in float64, from regions cut out to the transposed convolution: what else goes by Winograd's way."""
+    model.double()
+    layers = dict(model.named_modules())
+    x = activations(f"{name}/input", (regions, 14, 14, layers[convs[0]].in_channels), spread=2).double()
+    case = {"kind": "mask_head_float64", "name": name, "input": [regions, 14, 14, x.shape[1]]}
+    features = []
+    for conv in [*convs, deconv]:
+        x = activation(layers[conv](x))
+        features.append(x.float())
+    recipes = [r for r in w.recipes if r[0].startswith((*convs, deconv))]
+    return {**case, "convs": convs, "deconv": deconv, "slope": slope, "weights": recipes}, features
+
+
+def heed_s_masks_float64(regions):
     name = "heed_s_masks_float64"
     model, w = make_heed_s(name, heed_s_spec(416, 0.3, ()))
-    mask = model.mask.double()
-    x = activations(f"{name}/input", (regions, 14, 14, 64), spread=2).double()
-    first = leaky(mask.conv1(x))
-    second = leaky(mask.conv2(first))
-    recipes = [r for r in w.recipes if r[0].startswith(("mask.conv", "mask.deconv"))]
-    case = {"kind": "mask_head_float64", "name": name, "input": [regions, 14, 14, 64], "weights": recipes}
-    return case, [y.float() for y in (first, second, leaky(mask.deconv(second)))]
+    return mask_head_float64(name, model, w, regions, ["mask.conv1", "mask.conv2"], "mask.deconv", leaky, 0.1)
+
+
+def mask_rcnn_masks_float64(regions):
+    name = "mask_rcnn_masks_float64"
+    model, w = make_mask_rcnn_saved_today(name, mask_rcnn_spec("resnet18", 256, 160, 266, 0.3))
+    convs = [f"roi_heads.mask_head.{i}.0" for i in range(4)]
+    return mask_head_float64(name, model, w, regions, convs, "roi_heads.mask_predictor.conv5_mask", torch.relu, 0)
 
 
 def make():
@@ -70,10 +89,11 @@ def make():
         resnet(34, (32, 64)),
         resnet(50, (64, 96), norm_eps=1e-5),
         resnet(101, (32, 32)),
-        resnet_float64(50, (128, 192)),
+        resnet_float64(50, (800, 1088)),
         shufflenet("shufflenet", (96, 64)),
         shufflenet("shufflenet_one_cell", (32, 32)),
-        mask_head_float64(9),
+        heed_s_masks_float64(9),
+        mask_rcnn_masks_float64(16),
         shufflenet("shufflenet_attention", (64, 96), [a for a in HEED_S_ALL if a["after"] != "mask"]),
     ]
     expected = {}

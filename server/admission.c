@@ -80,16 +80,18 @@ bool srv_admit_bytes(struct srv_server *server, struct srv_request *request, siz
     return true;
 }
 
-bool srv_admit_work(struct srv_server *server, size_t bytes, struct srv_problem *problem)
+bool srv_admit_work(struct srv_server *server, const struct srv_request *request, size_t bytes,
+                    struct srv_problem *problem)
 {
-    if (!srv_budget_could(&server->budget, bytes))
+    size_t together;
+    if (__builtin_add_overflow(request->reserved, bytes, &together) || !srv_budget_could(&server->budget, together))
         return refuse_memory_for_ever(server, problem);
     return srv_budget_start_job(&server->budget, bytes) || refuse_memory_for_now(server, problem);
 }
 
-void srv_end_work(struct srv_server *server)
+void srv_end_work(struct srv_server *server, size_t bytes)
 {
-    srv_budget_end_job(&server->budget);
+    srv_budget_end_job(&server->budget, bytes);
 }
 
 void srv_release_bytes(struct srv_server *server, struct srv_request *request, size_t bytes)

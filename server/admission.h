@@ -25,9 +25,10 @@ bool srv_admit_bytes(struct srv_server *server, struct srv_request *request, siz
 void srv_charge_reply(struct srv_server *server, struct srv_request *request, size_t bytes);
 void srv_release_bytes(struct srv_server *server, struct srv_request *request, size_t bytes);
 
-/* The memory a job takes while it is worked on; given back by srv_end_work. */
-bool srv_admit_work(struct srv_server *server, size_t bytes, struct srv_problem *problem);
-void srv_end_work(struct srv_server *server);
+/* The memory a request's job takes while it is worked on; given back by srv_end_work. */
+bool srv_admit_work(struct srv_server *server, const struct srv_request *request, size_t bytes,
+                    struct srv_problem *problem);
+void srv_end_work(struct srv_server *server, size_t bytes);
 
 /* A job: room in the queue and a chance to meet its deadline. */
 bool srv_admit_job(struct srv_server *server, const struct srv_job *job, struct srv_problem *problem);

@@ -314,7 +314,7 @@ static void finish(struct srv_http *http, struct srv_job *job)
     job->reply = (struct srv_reply){ 0 };
     srv_metrics_job(&http->server->metrics, job, outcome_of(&exchange->reply));
     srv_note_service(http->server, job);
-    srv_end_work(http->server);
+    srv_end_work(http->server, job->work_bytes);
     srv_job_free(job);
     exchange->job = NULL;
     free_body(exchange);

@@ -14,6 +14,7 @@ struct srv_timing {
 struct srv_job {
     struct srv_job *next; /* in whichever list holds it */
     struct srv_detect detect;
+    size_t work_bytes;                /* of the budget, until it is over */
     uint64_t created_ns, deadline_ns; /* on heed_now_ns()'s clock */
     atomic_bool cancel;
     void *owner;            /* the request's */

@@ -125,10 +125,11 @@ static bool start_job(struct srv_server *server, struct srv_request *request, st
     job->owner = request->owner;
     job->created_ns = heed_now_ns();
     job->deadline_ns = job->created_ns + job->detect.timeout_ms * 1000000;
-    if (srv_admit_work(server, srv_detect_work_bytes(&job->detect), problem)) {
+    job->work_bytes = srv_detect_work_bytes(&job->detect);
+    if (srv_admit_work(server, request, job->work_bytes, problem)) {
         if (srv_admit_job(server, job, problem) && srv_queue_try_push(server->queue, job))
             return true;
-        srv_end_work(server);
+        srv_end_work(server, job->work_bytes);
     }
     srv_release_bytes(server, request, request->reserved - before);
     return false;

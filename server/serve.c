@@ -191,6 +191,7 @@ static void end(struct serve *serve)
     srv_queue_free(server->queue);
     srv_mailbox_deinit(&server->mailbox);
     srv_keys_deinit(&server->keys);
+    srv_budget_deinit(&server->budget);
     if (serve->signals.fd >= 0)
         close(serve->signals.fd);
     srv_loop_deinit(&serve->loop);

@@ -2,7 +2,8 @@
 
 import time
 
-from heed import assert_problem, multipart
+import metrics
+from heed import assert_problem, multipart, read_reply, wait_until
 from pictures import blank, encode, photo, picture, slow_photo, with_size
 
 CAT = photo("chelsea.jpg")
@@ -89,3 +90,18 @@ def test_many_headers_are_431(server):
 def test_long_target_is_refused(server):
     message, _ = server.raw(b"GET /" + b"x" * 200000 + b" HTTP/1.1\r\nHost: heed\r\n\r\n")
     assert message[:13] in (b"HTTP/1.1 414 ", b"HTTP/1.1 431 "), message[:200]
+
+
+def test_large_photo_and_small_ones_fit_side_by_side(serve):
+    """Eight times the large one's memory would not fit; it and eleven small ones do, and are over when they are answered."""
+    server = serve(threads=8)
+    large = server.send_photo(slow_photo())
+    wait_until(lambda: metrics.total(metrics.read(server), metrics.RUNNING) == 1, what="the large photo is being worked on")
+    small = [server.send_photo(CAT) for _ in range(11)]
+    assert [read_reply(connection).status for connection in small] == [200] * 11
+    small = [server.send_photo(CAT) for _ in range(11)]
+    also_large = server.send_photo(slow_photo())
+    for connection in [*small, large, also_large]:
+        assert read_reply(connection).status == 200
+        connection.close()
+    wait_until(lambda: metrics.total(metrics.read(server), metrics.IN_FLIGHT_BYTES) == 0, what="all memory is returned")

@@ -61,6 +61,7 @@ static int tear_down(void **state)
     srv_queue_free(server.queue);
     srv_mailbox_deinit(&server.mailbox);
     srv_keys_deinit(&server.keys);
+    srv_budget_deinit(&server.budget);
     srv_models_deinit(&server.models);
     srv_options_deinit(&options);
     free(jpeg);
@@ -307,32 +308,11 @@ static void memory_is_refused_for_now_or_for_ever(void **state)
     assert_int_equal(reply.status, 503);
     assert_true(reply.retry_after_s >= 1);
     srv_reply_deinit(&reply);
-    server.budget = (struct srv_budget){ .flight = 1000, .workers = 2 };
+    server.budget.flight = 1000;
+    server.budget.reserved = 0;
     reply = ask(&request, &job);
     assert_int_equal(reply.status, 413);
     srv_reply_deinit(&reply);
-}
-
-static void working_memory_counts_for_as_many_jobs_as_there_are_workers(void **state)
-{
-    (void)state;
-    struct srv_budget budget = { .flight = 100, .workers = 2 };
-    assert_true(srv_budget_start_job(&budget, 10));
-    assert_int_equal(budget.reserved, 10);
-    assert_true(srv_budget_start_job(&budget, 30));
-    assert_int_equal(budget.reserved, 60);
-    assert_true(srv_budget_start_job(&budget, 30)); /* waits: no worker for it */
-    assert_int_equal(budget.reserved, 60);
-    assert_false(srv_budget_start_job(&budget, 60));
-    assert_int_equal(budget.reserved, 60);
-    srv_budget_end_job(&budget);
-    assert_int_equal(budget.reserved, 60);
-    srv_budget_end_job(&budget);
-    assert_int_equal(budget.reserved, 30);
-    srv_budget_end_job(&budget);
-    assert_int_equal(budget.reserved, 0);
-    assert_true(srv_budget_start_job(&budget, 1));
-    assert_int_equal(budget.reserved, 1);
 }
 
 static void body_is_refused_before_it_comes(void **state)
@@ -417,7 +397,6 @@ int main(void)
         TEST(deadline_that_cannot_be_met_is_429_at_once),
         TEST(one_slow_photo_does_not_turn_others_away),
         TEST(memory_is_refused_for_now_or_for_ever),
-        TEST(working_memory_counts_for_as_many_jobs_as_there_are_workers),
         TEST(body_is_refused_before_it_comes),
         TEST(nothing_new_is_taken_while_loading_or_draining),
         TEST(keys_are_asked_for_where_they_are_configured),

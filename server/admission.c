@@ -29,11 +29,8 @@ bool srv_admit_state(const struct srv_server *server, struct srv_problem *proble
     if (state == SRV_STATE_READY)
         return true;
     if (state == SRV_STATE_LOADING)
-        srv_refuse(problem, SRV_LOADING, "the models are still being loaded");
-    else
-        srv_refuse(problem, SRV_DRAINING, "the server is shutting down");
-    problem->retry_after_s = 1;
-    return false;
+        return srv_refuse(problem, SRV_LOADING, "the models are still being loaded");
+    return srv_refuse(problem, SRV_DRAINING, "the server is shutting down");
 }
 
 bool srv_admit_key(const struct srv_server *server, const struct srv_request *request, const struct srv_key **key,

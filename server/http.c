@@ -229,7 +229,6 @@ static enum MHD_Result begin(struct exchange *exchange, const char *method, cons
         exchange->body = malloc(exchange->body_capacity);
         if (!exchange->body) {
             srv_refuse(&problem, SRV_NO_MEMORY, "there is no memory for the body");
-            problem.retry_after_s = 1;
             return refuse(exchange, &problem);
         }
     }
@@ -257,11 +256,8 @@ static bool grow_body(struct exchange *exchange, size_t more, struct srv_problem
     if (!srv_admit_bytes(server, request, capacity - exchange->body_capacity, problem))
         return false;
     uint8_t *const body = realloc(exchange->body, capacity);
-    if (!body) {
-        srv_refuse(problem, SRV_NO_MEMORY, "there is no memory for the body");
-        problem->retry_after_s = 1;
-        return false;
-    }
+    if (!body)
+        return srv_refuse(problem, SRV_NO_MEMORY, "there is no memory for the body");
     exchange->body = body;
     exchange->body_capacity = capacity;
     return true;
@@ -600,7 +596,6 @@ static void refuse_surplus(struct srv_http *http)
             continue;
         struct srv_problem problem;
         srv_refuse(&problem, SRV_NO_MEMORY, "there are more than %zu connections", max);
-        problem.retry_after_s = 1;
         refuse_late((struct client *)socket, &problem);
         srv_client_hang_up(socket);
     }

@@ -8,7 +8,7 @@
 
 bool srv_refuse(struct srv_problem *problem, enum srv_refusal reason, const char *format, ...)
 {
-    *problem = (struct srv_problem){ .reason = reason };
+    *problem = (struct srv_problem){ .reason = reason, .retry_after_s = srv_refusal_http(reason) == 503 ? 1 : 0 };
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(problem->text, sizeof problem->text, format, arguments);
@@ -43,7 +43,6 @@ void srv_reply_text(struct srv_reply *reply, unsigned status, const char *conten
     if (!reply->body) {
         struct srv_problem problem;
         srv_refuse(&problem, SRV_NO_MEMORY, "there is no memory for the reply");
-        problem.retry_after_s = 1;
         srv_reply_problem(reply, &problem);
     }
 }

@@ -28,7 +28,8 @@ struct srv_problem {
     char text[400];
 };
 
-/* Fills the problem and returns false, so that a check reads: return srv_refuse(problem, SRV_BAD_OPTION, "..."); */
+/* Fills the problem and returns false, so that a check reads: return srv_refuse(problem, SRV_BAD_OPTION, "...");
+ * A 503 says to come back in a second, unless the caller knows better. */
 bool srv_refuse(struct srv_problem *problem, enum srv_refusal reason, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -142,7 +142,6 @@ static void handle_detect(struct srv_server *server, struct srv_request *request
     struct srv_job *const job = calloc(1, sizeof *job);
     if (!job) {
         srv_refuse(&problem, SRV_NO_MEMORY, "there is no memory for the request");
-        problem.retry_after_s = 1;
         refuse(reply, &problem);
         return;
     }

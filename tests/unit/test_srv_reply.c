@@ -137,6 +137,7 @@ static void every_refusal_is_a_problem_document(void **state)
     for (unsigned i = 0; i < SRV_REFUSAL_COUNT; i++) {
         struct srv_problem problem;
         assert_false(srv_refuse(&problem, i, "\"%s\" is wrong", "it\xff"));
+        assert_int_equal(problem.retry_after_s != 0, srv_refusal_http(i) == 503);
         problem.retry_after_s = 7;
         struct srv_reply reply;
         srv_reply_problem(&reply, &problem);

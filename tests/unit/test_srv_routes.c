@@ -199,6 +199,20 @@ static void engine_failures_reach_the_client_as_they_are(void **state)
     srv_job_free(job);
 }
 
+static void engine_without_memory_is_503_with_retry_after(void **state)
+{
+    (void)state;
+    start_workers();
+    fake_detect_status = HEED_NO_MEMORY;
+    struct srv_request request = photo_request();
+    struct srv_job *job;
+    ask(&request, &job);
+    job = wait_for_mail();
+    assert_int_equal(job->reply.status, 503);
+    assert_int_equal(job->reply.retry_after_s, 1);
+    srv_job_free(job);
+}
+
 static void cancelled_job_stops_between_layers(void **state)
 {
     (void)state;
@@ -390,6 +404,7 @@ int main(void)
         TEST(photo_becomes_a_job_and_the_job_a_reply),
         TEST(picture_is_drawn_on_request),
         TEST(engine_failures_reach_the_client_as_they_are),
+        TEST(engine_without_memory_is_503_with_retry_after),
         TEST(cancelled_job_stops_between_layers),
         TEST(deadline_ends_a_running_job),
         TEST(expired_job_is_not_run),

@@ -286,9 +286,8 @@ static enum srv_outcome outcome_of(const struct srv_reply *reply)
 {
     if (reply->status < 400)
         return SRV_OUTCOME_DONE;
-    return reply->reason == SRV_CLIENT_LEFT ? SRV_OUTCOME_CANCELLED
-           : reply->reason == SRV_DEADLINE  ? SRV_OUTCOME_EXPIRED
-                                            : SRV_OUTCOME_FAILED;
+    const bool cancelled = reply->reason == SRV_CLIENT_LEFT || reply->reason == SRV_DRAINING;
+    return cancelled ? SRV_OUTCOME_CANCELLED : reply->reason == SRV_DEADLINE ? SRV_OUTCOME_EXPIRED : SRV_OUTCOME_FAILED;
 }
 
 static void free_body(struct exchange *exchange)
@@ -297,6 +296,14 @@ static void free_body(struct exchange *exchange)
     exchange->body = NULL;
     exchange->body_capacity = 0;
     exchange->request.body = NULL;
+}
+
+static void refuse_draining(struct srv_reply *reply)
+{
+    struct srv_problem problem;
+    srv_refuse(&problem, SRV_DRAINING, "the server is shutting down");
+    srv_reply_deinit(reply);
+    srv_reply_problem(reply, &problem);
 }
 
 /* A job is over: its reply is the exchange's, its memory goes but for the reply, and the connection goes on. */
@@ -308,6 +315,8 @@ static void finish(struct srv_http *http, struct srv_job *job)
     exchange->reply = job->reply;
     exchange->replied = true;
     job->reply = (struct srv_reply){ 0 };
+    if (exchange->reply.reason == SRV_CLIENT_LEFT && !exchange->left) /* the engine only knows that it was cancelled */
+        refuse_draining(&exchange->reply);
     srv_metrics_job(&http->server->metrics, job, outcome_of(&exchange->reply));
     srv_note_service(http->server, job);
     srv_end_work(http->server, job->work_bytes);
@@ -319,12 +328,6 @@ static void finish(struct srv_http *http, struct srv_job *job)
     MHD_resume_connection(exchange->client->connection);
 }
 
-static void finish_refused(struct srv_http *http, struct srv_job *job, const struct srv_problem *problem)
-{
-    srv_reply_problem(&job->reply, problem);
-    finish(http, job);
-}
-
 /* The client closed its side while its job is at work: nobody waits for the answer. (A client that only closes its
  * sending side looks the same from here, and is treated the same, as other servers do.) */
 static void leave(struct exchange *exchange)
@@ -334,7 +337,8 @@ static void leave(struct exchange *exchange)
     if (srv_queue_remove(http->server->queue, exchange->job)) {
         struct srv_problem problem;
         srv_refuse(&problem, SRV_CLIENT_LEFT, "the client left");
-        finish_refused(http, exchange->job, &problem);
+        srv_reply_problem(&exchange->job->reply, &problem);
+        finish(http, exchange->job);
     } else {
         exchange->job->cancel = true;
     }
@@ -699,17 +703,17 @@ void srv_http_refuse_receiving(struct srv_http *http)
 
 void srv_http_cancel_all(struct srv_http *http)
 {
-    struct srv_problem problem;
-    srv_refuse(&problem, SRV_DRAINING, "the server is shutting down");
     srv_queue_close(http->server->queue);
     for (struct srv_client *socket = http->clients.first; socket; socket = socket->next) {
         if (socket->phase != SRV_CLIENT_WAIT)
             continue;
         struct srv_job *const job = ((struct client *)socket)->exchange->job;
-        if (srv_queue_remove(http->server->queue, job))
-            finish_refused(http, job, &problem);
-        else
+        if (srv_queue_remove(http->server->queue, job)) {
+            refuse_draining(&job->reply);
+            finish(http, job);
+        } else {
             job->cancel = true;
+        }
     }
 }
 

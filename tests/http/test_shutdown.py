@@ -6,7 +6,7 @@ import time
 import pytest
 
 import metrics
-from heed import read_reply, wait_until
+from heed import assert_problem, read_reply, wait_until
 from pictures import photo, slow_photo
 
 CAT = photo("chelsea.jpg")
@@ -51,6 +51,20 @@ def test_queued_jobs_are_answered_before_the_end(serve):
     server.terminate()
     assert [read_reply(connection).status for connection in connections] == [200] * 4
     assert server.wait() == 0
+
+
+def test_jobs_that_are_given_up_after_drain_ms_are_told_503_and_not_that_they_left(serve):
+    server = serve(threads=1, drain_ms=50)
+    connections = [server.send_photo(slow_photo()) for _ in range(3)]
+    wait_until(lambda: busy(server) == (1, 2), what="one runs and two wait")
+    server.terminate()
+    for connection in connections:
+        reply = read_reply(connection)
+        assert_problem(reply, 503, "shutting down")
+        assert int(reply.headers["Retry-After"]) >= 1, reply
+        connection.close()
+    assert server.wait() == 0
+    assert "client_left" not in server.log() and server.log().count("reason=draining") == 3, server.log()
 
 
 def test_while_draining_it_is_alive_not_ready_and_takes_nothing_new(serve):

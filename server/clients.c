@@ -62,6 +62,7 @@ static bool is_active(enum srv_client_phase phase)
 void srv_client_enter(struct srv_client *client, enum srv_client_phase phase, uint64_t timeout_ms)
 {
     client->all->active += (size_t)is_active(phase) - (size_t)is_active(client->phase);
+    client->all->parting += (size_t)(phase == SRV_CLIENT_PARTING) - (size_t)(client->phase == SRV_CLIENT_PARTING);
     client->phase = phase;
     client->deadline_ns = timeout_ms ? heed_now_ns() + timeout_ms * 1000000 : 0;
 }
@@ -80,6 +81,13 @@ void srv_client_write(struct srv_client *client, const struct srv_reply *reply, 
         (void)sent;
     }
     srv_text_deinit(&text);
+}
+
+void srv_client_part(struct srv_client *client)
+{
+    client->linger = true;
+    srv_client_enter(client, SRV_CLIENT_PARTING, SRV_LINGER_MS);
+    shutdown(client->watch.fd, SHUT_WR);
 }
 
 void srv_client_hang_up(struct srv_client *client)

@@ -12,8 +12,9 @@ enum srv_client_phase {
     SRV_CLIENT_IDLE,    /* between two requests, or before the first */
     SRV_CLIENT_HEADERS, /* the request line has arrived */
     SRV_CLIENT_BODY,
-    SRV_CLIENT_WAIT, /* its job is at work */
-    SRV_CLIENT_REPLY /* its reply is being sent */
+    SRV_CLIENT_WAIT,   /* its job is at work */
+    SRV_CLIENT_REPLY,  /* its reply is being sent */
+    SRV_CLIENT_PARTING /* it has been refused in the middle of sending */
 };
 
 /* What a phase's deadline is put off by for each byte: a slow line is no reason to give up, a stalled one is. 64 KiB/s.
@@ -40,7 +41,8 @@ struct srv_clients {
     struct srv_linger linger;
     struct srv_client *first; /* the newest */
     size_t count;
-    size_t active;       /* in WAIT or REPLY */
+    size_t active; /* in WAIT or REPLY */
+    size_t parting;
     srv_client_fn *left; /* a client in WAIT has closed its side */
     srv_client_fn *late; /* a deadline has passed */
 };
@@ -58,6 +60,11 @@ void srv_client_enter(struct srv_client *client, enum srv_client_phase phase, ui
  * close the connection after it. A socket that does not take a few hundred bytes at once has a client that would not
  * read them. */
 void srv_client_write(struct srv_client *client, const struct srv_reply *reply, const char *request_id);
+
+/* After the above, where the client may be in the middle of sending: our side is closed, its side not yet, so that its
+ * next bytes bring no reset, which could overtake the reply. They shall make libmicrohttpd close the connection, which
+ * then lingers; where none come, the phase's deadline ends it. */
+void srv_client_part(struct srv_client *client);
 
 /* Makes libmicrohttpd see the end of the connection, at its next turn. */
 void srv_client_hang_up(struct srv_client *client);

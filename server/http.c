@@ -383,7 +383,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
     if (!exchange->began)
         return begin(exchange, method, version);
     if (*size > 0)
-        return take_body(exchange, data, size);
+        return exchange->replied ? MHD_NO : take_body(exchange, data, size);
     if (exchange->left)
         return MHD_NO;
     return exchange->replied ? send_reply(exchange) : end_of_request(exchange);
@@ -689,6 +689,11 @@ size_t srv_http_active(const struct srv_http *http)
     return http->clients.active;
 }
 
+size_t srv_http_parting(const struct srv_http *http)
+{
+    return http->clients.parting + http->clients.linger.count;
+}
+
 void srv_http_refuse_receiving(struct srv_http *http)
 {
     for (struct srv_client *socket = http->clients.first; socket; socket = socket->next) {
@@ -696,8 +701,7 @@ void srv_http_refuse_receiving(struct srv_http *http)
         if (socket->phase != SRV_CLIENT_BODY || srv_admit_state(http->server, &problem))
             continue;
         refuse_late((struct client *)socket, &problem);
-        socket->linger = true;
-        srv_client_hang_up(socket);
+        srv_client_part(socket);
     }
 }
 

@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { COUNT_MAX = 256, TIME_MS = 5000, READS_MAX = 64 };
+enum { COUNT_MAX = 256, READS_MAX = 64 };
 
 struct srv_lingering {
     struct srv_watch watch; /* first: a watch is its lingering socket */
@@ -57,7 +57,7 @@ void srv_linger_add(struct srv_linger *linger, int fd)
         return;
     }
     socket->linger = linger;
-    socket->deadline_ns = heed_now_ns() + TIME_MS * UINT64_C(1000000);
+    socket->deadline_ns = heed_now_ns() + SRV_LINGER_MS * UINT64_C(1000000);
     socket->next = linger->first;
     socket->link = &linger->first;
     if (socket->next)

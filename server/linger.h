@@ -8,6 +8,8 @@
 
 #include <stddef.h>
 
+#define SRV_LINGER_MS 5000
+
 struct srv_lingering;
 
 struct srv_linger {

@@ -25,7 +25,7 @@ enum {
     PROCESS_BYTES = 32 << 20, /* code, threads' stacks in use, what is small */
     FLIGHT_BYTES_DEFAULT = 512 << 20,
     FLIGHT_BYTES_MIN = 16 << 20,
-    LAST_WORDS_MS = 2000 /* for what is cancelled at the very end to be told so */
+    LAST_WORDS_MS = 2000 /* for those who are refused or cancelled at the very end to hear of it */
 };
 
 /* All of a running server; srv_server is what its parts share. */
@@ -182,7 +182,7 @@ static void end(struct serve *serve)
     if (serve->http) {
         srv_http_cancel_all(serve->http);
         const uint64_t until_ns = heed_now_ns() + LAST_WORDS_MS * UINT64_C(1000000);
-        while (srv_http_active(serve->http) && heed_now_ns() < until_ns)
+        while ((srv_http_active(serve->http) || srv_http_parting(serve->http)) && heed_now_ns() < until_ns)
             srv_http_turn(serve->http);
     }
     srv_workers_free(server->workers);

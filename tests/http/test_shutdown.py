@@ -108,6 +108,19 @@ def test_a_half_sent_request_does_not_hold_up_the_end(serve):
     connection.close()
 
 
+@pytest.mark.parametrize("round", range(3))
+def test_an_upload_that_goes_on_after_the_signal_hears_of_it(serve, round):
+    server = serve()
+    with server.connect() as connection:
+        connection.sendall(b"POST /v1/detect HTTP/1.1\r\nHost: heed\r\nContent-Length: 30000000\r\n\r\n" + bytes(1000000))
+        server.terminate()
+        for _ in range(20):
+            connection.sendall(bytes(1000000))
+            time.sleep(0.01)
+        assert_problem(read_reply(connection), 503, "shutting down")
+    assert server.wait(10) == 0
+
+
 def test_sigpipe_and_sighup_are_not_the_end(serve):
     server = serve()
     server.process.send_signal(signal.SIGPIPE)

@@ -176,6 +176,28 @@ static void lingering_socket_takes_what_still_comes(void **state)
     assert_int_equal(clients.linger.count, 0);
 }
 
+static void parting_client_may_finish_sending_and_hears_the_end_of_the_reply(void **state)
+{
+    (void)state;
+    char text[8];
+    srv_client_enter(&client, SRV_CLIENT_BODY, 100000);
+    assert_int_equal(send(ours, "reply", 5, 0), 5);
+    srv_client_part(&client);
+    assert_int_equal(clients.parting, 1);
+    assert_int_equal(clients.active, 0);
+    assert_int_equal(send(theirs, "more", 4, MSG_NOSIGNAL), 4);
+    assert_int_equal(recv(theirs, text, sizeof text, 0), 5);
+    assert_int_equal(recv(theirs, text, sizeof text, 0), 0);
+    srv_clients_sweep(&clients, heed_now_ns());
+    assert_int_equal(late, 0);
+    srv_clients_sweep(&clients, heed_now_ns() + UINT64_C(60000000000));
+    assert_int_equal(late, 1);
+    srv_client_close(&client);
+    assert_int_equal(clients.parting, 0);
+    assert_int_equal(clients.linger.count, 1);
+    srv_client_open(&clients, &client, ours);
+}
+
 static void lingering_ends_in_time(void **state)
 {
     (void)state;
@@ -200,6 +222,7 @@ int main(void)
         TEST(active_counts_what_waits_and_what_is_answered),
         TEST(reply_is_written_whole),
         TEST(lingering_socket_takes_what_still_comes),
+        TEST(parting_client_may_finish_sending_and_hears_the_end_of_the_reply),
         TEST(lingering_ends_in_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

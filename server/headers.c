@@ -116,6 +116,7 @@ static bool check_framing(const char *version, const struct srv_headers *headers
         if (strcmp(version, "HTTP/1.1") != 0)
             return srv_refuse(problem, SRV_MALFORMED, "Transfer-Encoding is not part of version 1.0");
     }
+    framing->known = true;
     return true;
 }
 

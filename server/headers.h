@@ -24,6 +24,7 @@ struct srv_headers {
 };
 
 struct srv_framing {
+    bool known; /* false: the head was refused before it could be told what follows */
     bool chunked, has_length;
     uint64_t length; /* 0 where there is none */
 };
@@ -43,6 +44,12 @@ bool srv_headers_lie_plainly(const struct srv_headers *headers);
 /* GET, POST and the like. What else may come as a method has no business here, or is none: such a connection is not
  * read on after its refusal. */
 bool srv_method_is_common(const char *method);
+
+/* False only where it is certain that nothing follows the head. */
+static inline bool srv_framing_has_body(const struct srv_framing *framing)
+{
+    return !framing->known || framing->chunked || framing->length > 0;
+}
 
 /* target: the request target as it came, before any decoding. */
 bool srv_headers_check(const char *method, const char *target, const char *version, const struct srv_headers *headers,

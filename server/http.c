@@ -128,7 +128,7 @@ static enum MHD_Result refuse(struct exchange *exchange, const struct srv_proble
 {
     srv_reply_problem(&exchange->reply, problem);
     exchange->replied = true;
-    const bool more_to_come = exchange->framing.chunked || exchange->framing.length > 0;
+    const bool more_to_come = srv_framing_has_body(&exchange->framing);
     exchange->client->socket.linger = more_to_come;
     exchange->reply.close = more_to_come || problem->reason == SRV_MALFORMED || !srv_method_is_common(exchange->method);
     return send_reply(exchange);
@@ -211,9 +211,8 @@ static bool admit(struct exchange *exchange, const char *version, struct srv_pro
         return false;
     if (exchange->route->takes_body)
         return srv_admit_state(server, problem) && srv_admit_body(server, request, &exchange->framing, problem);
-    return !exchange->framing.chunked && exchange->framing.length == 0
-               ? true
-               : srv_refuse(problem, SRV_MALFORMED, "%s takes no body", exchange->route->pattern);
+    return !srv_framing_has_body(&exchange->framing) ||
+           srv_refuse(problem, SRV_MALFORMED, "%s takes no body", exchange->route->pattern);
 }
 
 static enum MHD_Result begin(struct exchange *exchange, const char *method, const char *version)

@@ -5,6 +5,8 @@ Each request is followed by a second, harmless one: it must not be answered.
 
 import pytest
 
+from heed import assert_problem, read_reply
+
 FOLLOWER = b"GET /health/live HTTP/1.1\r\nHost: heed\r\n\r\n"
 
 
@@ -101,3 +103,22 @@ def test_plain_requests_of_odd_but_legal_shape_are_served(server):
 def test_two_requests_in_one_packet_are_both_served(server):
     last = b"GET /health/live HTTP/1.1\r\nHost: heed\r\nConnection: close\r\n\r\n"
     assert server.raw(FOLLOWER + last)[0].count(b"HTTP/1.1 200 OK") == 2
+
+
+LARGE = 20000000
+UPLOADS_OF_A_BAD_HEAD = {
+    "two Content-Length": post(HOST, b"Content-Length: 3", b"Content-Length: %d" % LARGE, body=b""),
+    "no Host": post(b"Content-Length: %d" % LARGE, body=b""),
+    "Transfer-Encoding gzip": post(HOST, b"Transfer-Encoding: gzip", b"Content-Length: %d" % LARGE, body=b""),
+    "a folded header": post(HOST, b"X-Folded: a\r\n b", b"Content-Length: %d" % LARGE, body=b""),
+    "many headers": post(HOST, *[b"X-%d: y" % i for i in range(200)], b"Content-Length: %d" % LARGE, body=b""),
+}
+
+
+@pytest.mark.parametrize("head", UPLOADS_OF_A_BAD_HEAD.values(), ids=UPLOADS_OF_A_BAD_HEAD.keys())
+def test_who_sends_a_body_after_a_bad_head_can_send_it_and_read_why(server, head):
+    with server.connect() as connection:
+        connection.sendall(head)
+        for _ in range(LARGE // 1000000):
+            connection.sendall(bytes(1000000))
+        assert_problem(read_reply(connection), 431 if b"X-199" in head else 400)

@@ -32,6 +32,7 @@ static void refused(const char *const *lines, const char *named)
     assert_false(check("POST", "/v1/detect", "HTTP/1.1", lines, &framing, &problem));
     assert_int_equal(problem.reason, SRV_MALFORMED);
     assert_non_null(strstr(problem.text, named));
+    assert_true(srv_framing_has_body(&framing)); /* for all that is known */
 }
 
 static void plain_requests_pass(void **state)
@@ -44,9 +45,11 @@ static void plain_requests_pass(void **state)
     assert_true(framing.has_length);
     assert_false(framing.chunked);
     assert_int_equal(framing.length, 18);
+    assert_true(srv_framing_has_body(&framing));
     assert_true(check("POST", "/", "HTTP/1.1", LINES("Host: h", "transfer-ENCODING: Chunked"), &framing, &problem));
     assert_true(framing.chunked);
     assert_true(check("GET", "/", "HTTP/1.0", LINES("Accept: */*"), &framing, &problem));
+    assert_false(srv_framing_has_body(&framing));
     assert_true(check("GET", "http://h/x", "HTTP/1.1", LINES("Host: h", "X-Name: caf\xc3\xa9\t!"), &framing, &problem));
 }
 

@@ -140,22 +140,30 @@ bool srv_headers_check(const char *method, const char *target, const char *versi
     return check_framing(version, headers, framing, problem);
 }
 
-bool srv_headers_lie_plainly(const struct srv_headers *headers)
+static bool line_lies_plainly(const struct srv_request_line *line)
 {
+    return line->target == line->method + strlen(line->method) + 1 &&
+           line->version == line->target + line->target_size + 1;
+}
+
+bool srv_headers_lie_plainly(const struct srv_request_line *line, const struct srv_headers *headers)
+{
+    if (!line_lies_plainly(line))
+        return false;
+    const char *next = line->version + strlen(line->version) + 2;
     for (size_t i = 0; i < headers->count; i++) {
         const struct srv_header *const header = &headers->items[i];
         const char *const after_colon = header->name + header->name_size + 1;
-        const char *const after_line = header->value + header->value_size + 2;
+        if (header->name != next)
+            return false;
         if (header->value < after_colon || header->value > after_colon + SRV_HEADER_BYTES_MAX ||
             strspn(after_colon, " \t") != (size_t)(header->value - after_colon))
             return false;
         if (header->value[header->value_size + 1] != '\0')
             return false;
-        if (i + 1 < headers->count ? headers->items[i + 1].name != after_line
-                                   : after_line[0] != '\0' || after_line[1] != '\0')
-            return false;
+        next = header->value + header->value_size + 2;
     }
-    return true;
+    return next + 2 == line->method + line->head_size;
 }
 
 bool srv_method_is_common(const char *method)

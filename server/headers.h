@@ -35,11 +35,19 @@ void srv_headers_add(struct srv_headers *headers, const char *name, size_t name_
 /* The first value of this name, NULL if there is none. */
 const char *srv_headers_find(const struct srv_headers *headers, const char *name);
 
-/* libmicrohttpd 0.9 joins folded lines and cuts values at a NUL, and does not tell. But it leaves header strings where
- * they were received and only writes NULs over the colon and the line's end, so a plain line shows: its value starts
- * behind its name's colon and blanks, and the next line starts right behind the value's CR and LF. True when all lines
- * do; only for strings that lie in one received buffer, in order. */
-bool srv_headers_lie_plainly(const struct srv_headers *headers);
+/* The parts of a request line where they were received. */
+struct srv_request_line {
+    const char *method, *target, *version;
+    size_t target_size; /* up to the first NUL, as it came */
+    size_t head_size;   /* from the method to the empty line's end */
+};
+
+/* libmicrohttpd 0.9 joins folded lines, skips blanks, takes a lone LF for a line's end and cuts strings at a NUL, and
+ * does not tell. But it leaves strings where they were received and only writes NULs over the blanks of the request
+ * line, the colon and the line's end, so a plain head shows: each part starts right behind the one before and what
+ * separates them. True when all do; only for strings that lie in one received buffer, in order, and whose version has
+ * been checked. */
+bool srv_headers_lie_plainly(const struct srv_request_line *line, const struct srv_headers *headers);
 
 /* GET, POST and the like. What else may come as a method has no business here, or is none: such a connection is not
  * read on after its refusal. */

@@ -52,7 +52,8 @@ struct exchange {
     const struct srv_route *route;
     struct srv_request request;
     struct srv_framing framing;
-    char *target; /* as it was sent; owned */
+    struct srv_request_line line; /* only while the headers are read */
+    char *target;                 /* as it was sent; owned */
     char method[16];
     uint8_t *body;
     size_t body_capacity;
@@ -187,8 +188,16 @@ static void read_request(struct exchange *exchange, const struct srv_headers *he
     MHD_get_connection_values_n(exchange->client->connection, MHD_GET_ARGUMENT_KIND, add_query_pair, &request->query);
 }
 
+static bool head_lies_plainly(struct exchange *exchange, const struct srv_headers *headers)
+{
+    const union MHD_ConnectionInfo *const info =
+        MHD_get_connection_info(exchange->client->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    exchange->line.head_size = info ? info->header_size : 0;
+    return srv_headers_lie_plainly(&exchange->line, headers);
+}
+
 /* Everything that can be decided before the body. */
-static bool admit(struct exchange *exchange, const char *version, struct srv_problem *problem)
+static bool admit(struct exchange *exchange, struct srv_problem *problem)
 {
     struct srv_http *const http = exchange->client->http;
     struct srv_server *const server = http->server;
@@ -198,10 +207,13 @@ static bool admit(struct exchange *exchange, const char *version, struct srv_pro
     const char *const id = srv_headers_find(&headers, "X-Request-Id");
     if (id && srv_request_id_ok(id))
         memcpy(request->id, id, strlen(id) + 1);
-    if (!srv_headers_check(exchange->method, exchange->target, version, &headers, &exchange->framing, problem))
+    if (!srv_headers_check(exchange->method, exchange->target, exchange->line.version, &headers, &exchange->framing,
+                           problem))
         return false;
-    if (http->shows_raw && !srv_headers_lie_plainly(&headers))
-        return srv_refuse(problem, SRV_MALFORMED, "a header line is folded, holds a NUL or does not end in CR LF");
+    if (http->shows_raw && !head_lies_plainly(exchange, &headers))
+        return srv_refuse(problem, SRV_MALFORMED,
+                          "the request line has more than one space in a row, or a line is folded, holds a NUL or does "
+                          "not end in CR LF");
     read_request(exchange, &headers);
     exchange->route = srv_route_find(request->method, request->path, problem);
     if (!exchange->route)
@@ -221,7 +233,9 @@ static enum MHD_Result begin(struct exchange *exchange, const char *method, cons
     struct srv_problem problem;
     exchange->began = true;
     snprintf(exchange->method, sizeof exchange->method, "%s", method);
-    if (!admit(exchange, version, &problem))
+    exchange->line.method = method;
+    exchange->line.version = version;
+    if (!admit(exchange, &problem))
         return refuse(exchange, &problem);
     if (exchange->framing.length > 0) {
         exchange->body_capacity = (size_t)exchange->framing.length;
@@ -406,6 +420,8 @@ static void *on_target(void *arg, const char *target, struct MHD_Connection *con
         free(exchange);
         return NULL;
     }
+    exchange->line.target = target;
+    exchange->line.target_size = strlen(target);
     exchange->client = client;
     exchange->began_ns = heed_now_ns();
     srv_request_id_make(exchange->request.id);

@@ -3,6 +3,8 @@
 Each request is followed by a second, harmless one: it must not be answered.
 """
 
+import time
+
 import pytest
 
 from heed import assert_problem, read_reply
@@ -54,6 +56,18 @@ REFUSED = {
     "method with odd signs": b"G@T /health/live HTTP/1.1\r\nHost: heed\r\n\r\n",
     "HTTP/2.0": b"GET /health/live HTTP/2.0\r\nHost: heed\r\n\r\n",
     "HTTP/1.10": b"GET /health/live HTTP/1.10\r\nHost: heed\r\n\r\n",
+    "a NUL in the method": b"GET\0X /health/live HTTP/1.1\r\nHost: heed\r\n\r\n",
+    "a NUL in the path": b"GET /health/live\0/../x HTTP/1.1\r\nHost: heed\r\n\r\n",
+    "a NUL in the query": b"GET /health/live?max=1\0&score=9 HTTP/1.1\r\nHost: heed\r\n\r\n",
+    "a NUL in the version": b"GET /health/live HTTP/1.1\0X\r\nHost: heed\r\n\r\n",
+    "two spaces after the method": b"GET  /health/live HTTP/1.1\r\nHost: heed\r\n\r\n",
+    "two spaces before the version": b"GET /health/live  HTTP/1.1\r\nHost: heed\r\n\r\n",
+    "a space after the version": b"GET /health/live HTTP/1.1 \r\nHost: heed\r\n\r\n",
+    "a tab after the method": b"GET\t/health/live HTTP/1.1\r\nHost: heed\r\n\r\n",
+    "a request line that ends in LF": b"GET /health/live HTTP/1.1\nHost: heed\r\n\r\n",
+    "a request line that ends in LF, without headers": b"GET /health/live HTTP/1.0\n\r\n",
+    "an empty line that ends in LF": b"GET /health/live HTTP/1.1\r\nHost: heed\r\n\n",
+    "an empty line that ends in LF, without headers": b"GET /health/live HTTP/1.0\r\n\n",
     "no version": b"GET /health/live\r\nHost: heed\r\n\r\n",
     "a version in small letters": b"GET /health/live http/1.1\r\nHost: heed\r\n\r\n",
     "bytes of TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"x" * 64 + b"\r\n\r\n",
@@ -98,6 +112,18 @@ def test_plain_requests_of_odd_but_legal_shape_are_served(server):
                     b"GET /health/live?x=1 HTTP/1.1\r\nHost: heed\r\nConnection: close\r\n\r\n"):
         answer, closed = server.raw(message)
         assert closed and answer.split(b"\r\n")[0].endswith(b"200 OK"), answer
+
+
+@pytest.mark.parametrize("piece", [1, 1000])
+def test_a_head_in_pieces_is_served(server, piece):
+    long = b"" if piece == 1 else b"X-Long: " + b"x" * 15000 + b"\r\n"
+    head = b"\r\nGET /health/live?x=1&y=2 HTTP/1.1\r\nHost: heed\r\n" + long + b"Accept:\r\nX-Blanks: \t a b \r\n\r\n"
+    with server.connect() as connection:
+        for _ in range(2): # on a kept connection as well
+            for start in range(0, len(head), piece):
+                connection.sendall(head[start:start + piece])
+                time.sleep(0.001)
+            assert read_reply(connection).status == 200
 
 
 def test_two_requests_in_one_packet_are_both_served(server):

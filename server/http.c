@@ -105,11 +105,18 @@ static void add_headers(struct MHD_Response *response, const struct exchange *ex
         add_header(response, "Connection", "close");
 }
 
+/* libmicrohttpd 0.9 takes a lone LF for the end of a chunk's line, even inside a chunk extension, and nothing shows it:
+ * where the body ended may be read differently by a program before us. So nothing that follows it is read. */
+static bool ends_in_doubt(const struct exchange *exchange)
+{
+    return exchange->client->http->shows_raw && exchange->framing.chunked;
+}
+
 static enum MHD_Result send_reply(struct exchange *exchange)
 {
     struct srv_reply *const reply = &exchange->reply;
     struct client *const client = exchange->client;
-    if (srv_state(client->http->server) == SRV_STATE_DRAINING)
+    if (srv_state(client->http->server) == SRV_STATE_DRAINING || ends_in_doubt(exchange))
         reply->close = true;
     struct MHD_Response *const response =
         MHD_create_response_from_buffer(reply->size, reply->body, MHD_RESPMEM_MUST_FREE);

@@ -101,6 +101,18 @@ def test_broken_chunks_are_refused_and_the_connection_closed(server, body):
     assert not answer or answer.startswith(b"HTTP/1.1 4"), answer
 
 
+LOOSE_CHUNKS = {
+    "lines that end in LF": b"5\nhello\n0\n\n",
+    "an extension that ends in LF": b"5;a\nhello\r\n0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("body", LOOSE_CHUNKS.values(), ids=LOOSE_CHUNKS.keys())
+def test_nothing_is_read_behind_loose_chunks(server, body):
+    answer, closed = server.raw(post(HOST, b"Transfer-Encoding: chunked", body=body) + FOLLOWER, timeout=5)
+    assert closed and answer.count(b"HTTP/1.1 ") == 1 and answer.startswith(b"HTTP/1.1 4"), answer
+
+
 def test_refusal_says_why(server):
     answer, _ = server.raw(REFUSED["two Content-Length, differing"])
     assert answer.startswith(b"HTTP/1.1 400 ") and b"application/problem+json" in answer and b"Content-Length" in answer.split(b"\r\n\r\n")[1]

@@ -1,5 +1,6 @@
 /* RFC 9110 and 9112, the parts where leniency is dangerous. */
 #include "headers.h"
+#include "text.h"
 
 #include <string.h>
 #include <strings.h>
@@ -56,6 +57,18 @@ const char *srv_headers_find(const struct srv_headers *headers, const char *name
         if (is_named(&headers->items[i], name))
             return headers->items[i].value;
     return NULL;
+}
+
+char *srv_headers_join(const struct srv_headers *headers, const char *name)
+{
+    struct srv_text text = { 0 };
+    for (size_t i = 0; i < headers->count; i++) {
+        if (!is_named(&headers->items[i], name))
+            continue;
+        srv_text_string(&text, text.size ? ", " : "");
+        srv_text_add(&text, headers->items[i].value, headers->items[i].value_size);
+    }
+    return srv_text_take(&text, NULL);
 }
 
 static size_t count_named(const struct srv_headers *headers, const char *name)

@@ -55,6 +55,7 @@ struct exchange {
     struct srv_request_line line; /* only while the headers are read */
     char *target;                 /* as it was sent; owned */
     char method[16];
+    char *accept; /* all its lines in one; owned */
     uint8_t *body;
     size_t body_capacity;
     struct srv_job *job; /* being worked on elsewhere: only to be cancelled */
@@ -188,7 +189,7 @@ static void read_request(struct exchange *exchange, const struct srv_headers *he
     request->method = exchange->method;
     request->path = srv_request_path(exchange->target);
     request->content_type = srv_headers_find(headers, "Content-Type");
-    request->accept = srv_headers_find(headers, "Accept");
+    request->accept = exchange->accept = srv_headers_join(headers, "Accept");
     request->authorization = srv_headers_find(headers, "Authorization");
     request->api_key = srv_headers_find(headers, "X-API-Key");
     request->owner = exchange;
@@ -489,6 +490,7 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **st
     srv_release_bytes(http->server, &exchange->request, exchange->request.reserved);
     srv_reply_deinit(&exchange->reply);
     free_body(exchange);
+    free(exchange->accept);
     free(exchange->target);
     free(exchange);
     *state = NULL;

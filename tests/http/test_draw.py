@@ -6,6 +6,7 @@ import numpy
 import pytest
 from PIL import Image
 
+from heed import read_reply
 from pictures import encode, photo, picture
 
 CAT = photo("chelsea.jpg")
@@ -42,6 +43,17 @@ def test_picture_of_nothing_is_the_photo(server):
 def test_accept_is_read_as_http_says(server, accept, content_type):
     reply = server.detect(CAT, headers={"Accept": accept} if accept else {})
     assert reply.status == 200 and reply.headers["Content-Type"].split(";")[0] == content_type, reply
+
+
+@pytest.mark.parametrize("lines, content_type", [
+    (["text/html", "image/png"], "image/png"), (["application/json;q=0.1", "image/jpeg"], "image/jpeg"),
+    (["image/png;q=0.1", "application/json"], "application/json")])
+def test_several_accept_lines_are_one_list(server, lines, content_type):
+    head = "POST /v1/detect HTTP/1.1\r\nHost: heed\r\n" + "".join(f"Accept: {line}\r\n" for line in lines)
+    with server.connect() as connection:
+        connection.sendall(f"{head}Content-Length: {len(CAT)}\r\n\r\n".encode() + CAT)
+        reply = read_reply(connection)
+    assert reply.status == 200 and reply.headers["Content-Type"] == content_type, reply
 
 
 def test_refusals_stay_problem_json(server):

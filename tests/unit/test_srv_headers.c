@@ -129,6 +129,24 @@ static void heads_have_a_limit(void **state)
     assert_int_equal(problem.reason, SRV_HEADERS_TOO_LARGE);
 }
 
+static void lines_of_one_name_are_one_list(void **state)
+{
+    (void)state;
+    static struct srv_headers headers;
+    srv_headers_add(&headers, "Accept", 6, "text/html", 9);
+    srv_headers_add(&headers, "Host", 4, "h", 1);
+    srv_headers_add(&headers, "accept", 6, "image/png;q=0.5", 15);
+    char *const list = srv_headers_join(&headers, "Accept");
+    assert_string_equal(list, "text/html, image/png;q=0.5");
+    free(list);
+    char *const one = srv_headers_join(&headers, "Host");
+    assert_string_equal(one, "h");
+    free(one);
+    char *const none = srv_headers_join(&headers, "Cookie");
+    assert_string_equal(none, "");
+    free(none);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -139,6 +157,7 @@ int main(void)
         cmocka_unit_test(names_and_values_must_be_of_their_characters),
         cmocka_unit_test(methods_targets_and_versions_are_checked),
         cmocka_unit_test(heads_have_a_limit),
+        cmocka_unit_test(lines_of_one_name_are_one_list),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

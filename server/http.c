@@ -132,7 +132,8 @@ static enum MHD_Result send_reply(struct exchange *exchange)
     return queued;
 }
 
-/* Answers now, before the rest of the request is read. */
+/* Answers before the rest of the request is read. A reply at this point makes libmicrohttpd close the connection; where
+ * it may stay open, nothing follows the head, and the next call, which comes at once, is soon enough. */
 static enum MHD_Result refuse(struct exchange *exchange, const struct srv_problem *problem)
 {
     srv_reply_problem(&exchange->reply, problem);
@@ -140,7 +141,7 @@ static enum MHD_Result refuse(struct exchange *exchange, const struct srv_proble
     const bool more_to_come = srv_framing_has_body(&exchange->framing);
     exchange->client->socket.linger = more_to_come;
     exchange->reply.close = more_to_come || problem->reason == SRV_MALFORMED || !srv_method_is_common(exchange->method);
-    return send_reply(exchange);
+    return exchange->reply.close ? send_reply(exchange) : MHD_YES;
 }
 
 /* Answers in the middle of a request, where libmicrohttpd 0.9 takes no reply: the connection has to be closed then.

@@ -1,11 +1,12 @@
 """Every refusal of the contract's table that needs no load and no clock. Each is problem+json and says what was wrong."""
 
 import base64
+import http.client
 import json
 
 import pytest
 
-from heed import assert_problem, multipart
+from heed import assert_problem, multipart, read_reply
 from pictures import encode, photo, picture
 
 CAT = photo("chelsea.jpg")
@@ -25,6 +26,19 @@ def test_wrong_method_is_405_and_allow_says_what_there_is(server, method, path, 
     reply = server.request(method, path, b"" if method != "GET" else None)
     assert_problem(reply, 405)
     assert allowed in [word.strip() for word in reply.headers["Allow"].split(",")]
+
+
+@pytest.mark.parametrize("line, status", [("GET /nothing", 404), ("GET /v1/detect", 405), ("HEAD /nothing", 404), ("POST /metrics", 405)])
+def test_a_refusal_without_a_body_leaves_the_connection_open(server, line, status):
+    with server.connect() as connection:
+        for expect in ("", "Expect: 100-continue\r\n", ""):
+            connection.sendall(f"{line} HTTP/1.1\r\nHost: heed\r\n{expect}\r\n".encode())
+            answer = http.client.HTTPResponse(connection, method=line.split()[0])
+            answer.begin()
+            answer.read()
+            assert answer.status == status and answer.headers["Connection"] != "close", answer.headers
+        connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: heed\r\n\r\n")
+        assert read_reply(connection).status == 200
 
 
 @pytest.mark.parametrize("path", ["/health/live", "/metrics", "/v1/models"])

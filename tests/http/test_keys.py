@@ -2,7 +2,7 @@
 
 import pytest
 
-from heed import assert_problem
+from heed import assert_problem, read_reply
 from pictures import photo
 
 CAT = photo("chelsea.jpg")
@@ -23,6 +23,13 @@ def test_no_key_or_a_wrong_one_is_401(guarded):
         assert_problem(reply, 401)
         assert reply.headers["WWW-Authenticate"].startswith("Bearer")
         assert ANY not in reply.body.decode()
+
+
+def test_a_401_to_a_request_without_a_body_leaves_the_connection_open(guarded):
+    with guarded.connect() as connection:
+        for key in ("", "X-API-Key: wrong\r\n", f"X-API-Key: {ANY}\r\n"):
+            connection.sendall(f"POST /v1/detect HTTP/1.1\r\nHost: heed\r\n{key}\r\n".encode())
+            assert_problem(read_reply(connection), 400 if ANY in key else 401)
 
 
 def test_a_key_opens_by_either_header(guarded):

@@ -4,6 +4,9 @@
 #include "text.h"
 
 #include <assert.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <stddef.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -57,6 +60,16 @@ void srv_client_close(struct srv_client *client)
 static bool is_active(enum srv_client_phase phase)
 {
     return phase == SRV_CLIENT_WAIT || phase == SRV_CLIENT_REPLY;
+}
+
+bool srv_client_has_sent(const struct srv_client *client)
+{
+    struct tcp_info info;
+    socklen_t size = sizeof info;
+    if (getsockopt(client->watch.fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 ||
+        size < offsetof(struct tcp_info, tcpi_bytes_received) + sizeof info.tcpi_bytes_received)
+        return true;
+    return info.tcpi_bytes_received > client->taken;
 }
 
 void srv_client_enter(struct srv_client *client, enum srv_client_phase phase, uint64_t timeout_ms)

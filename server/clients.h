@@ -30,6 +30,7 @@ struct srv_client {
     struct srv_client *next, **link;
     enum srv_client_phase phase;
     uint64_t deadline_ns; /* of the phase; 0: none */
+    uint64_t taken;       /* bytes of its requests that are over; its owner counts them */
     bool linger;          /* the client may still be sending when the connection is closed */
     bool watched, half_closed;
 };
@@ -55,6 +56,9 @@ void srv_client_open(struct srv_clients *clients, struct srv_client *client, int
 void srv_client_close(struct srv_client *client);
 
 void srv_client_enter(struct srv_client *client, enum srv_client_phase phase, uint64_t timeout_ms); /* 0: no deadline */
+
+/* Between two requests: has a byte of the next one come? True also where the kernel does not count them. */
+bool srv_client_has_sent(const struct srv_client *client);
 
 /* Writes a whole reply to the socket, past libmicrohttpd, which must have written nothing for this request yet and must
  * close the connection after it. A socket that does not take a few hundred bytes at once has a client that would not

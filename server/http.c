@@ -52,7 +52,7 @@ struct exchange {
     const struct srv_route *route;
     struct srv_request request;
     struct srv_framing framing;
-    struct srv_request_line line; /* only while the headers are read */
+    struct srv_request_line line; /* its pointers: only while the headers are read */
     char *target;                 /* as it was sent; owned */
     char method[16];
     char *accept; /* all its lines in one; owned */
@@ -197,14 +197,6 @@ static void read_request(struct exchange *exchange, const struct srv_headers *he
     MHD_get_connection_values_n(exchange->client->connection, MHD_GET_ARGUMENT_KIND, add_query_pair, &request->query);
 }
 
-static bool head_lies_plainly(struct exchange *exchange, const struct srv_headers *headers)
-{
-    const union MHD_ConnectionInfo *const info =
-        MHD_get_connection_info(exchange->client->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
-    exchange->line.head_size = info ? info->header_size : 0;
-    return srv_headers_lie_plainly(&exchange->line, headers);
-}
-
 /* Everything that can be decided before the body. */
 static bool admit(struct exchange *exchange, struct srv_problem *problem)
 {
@@ -219,7 +211,7 @@ static bool admit(struct exchange *exchange, struct srv_problem *problem)
     if (!srv_headers_check(exchange->method, exchange->target, exchange->line.version, &headers, &exchange->framing,
                            problem))
         return false;
-    if (http->shows_raw && !head_lies_plainly(exchange, &headers))
+    if (http->shows_raw && !srv_headers_lie_plainly(&exchange->line, &headers))
         return srv_refuse(problem, SRV_MALFORMED,
                           "the request line has more than one space in a row, or a line is folded, holds a NUL or does "
                           "not end in CR LF");
@@ -236,6 +228,13 @@ static bool admit(struct exchange *exchange, struct srv_problem *problem)
            srv_refuse(problem, SRV_MALFORMED, "%s takes no body", exchange->route->pattern);
 }
 
+static size_t head_size(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *const info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    return info ? info->header_size : 0;
+}
+
 static enum MHD_Result begin(struct exchange *exchange, const char *method, const char *version)
 {
     struct client *const client = exchange->client;
@@ -244,6 +243,7 @@ static enum MHD_Result begin(struct exchange *exchange, const char *method, cons
     snprintf(exchange->method, sizeof exchange->method, "%s", method);
     exchange->line.method = method;
     exchange->line.version = version;
+    exchange->line.head_size = head_size(client->connection);
     if (!admit(exchange, &problem))
         return refuse(exchange, &problem);
     if (exchange->framing.length > 0) {
@@ -488,6 +488,7 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **st
             http->server->metrics.refused[exchange->reply.reason]++;
         log_request(exchange, code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
     }
+    client->socket.taken += exchange->line.head_size + exchange->request.body_size;
     srv_release_bytes(http->server, &exchange->request, exchange->request.reserved);
     srv_reply_deinit(&exchange->reply);
     free_body(exchange);
@@ -569,15 +570,18 @@ static void on_message(void *arg, const char *format, va_list arguments)
 
 /* ---- The loop ---------------------------------------------------------------------------------------- */
 
-/* A phase took too long. Between requests the connection is closed without a word; in the middle of one the client is
- * told first. */
+/* A phase took too long. Between requests the connection is closed without a word; in the middle of one, be it of its
+ * first line, the client is told first. */
 static void on_late(struct srv_client *socket)
 {
     struct client *const client = (struct client *)socket;
     const struct srv_options *const options = client->http->server->options;
-    if (socket->phase == SRV_CLIENT_HEADERS || socket->phase == SRV_CLIENT_BODY) {
+    struct srv_problem problem;
+    if (socket->phase == SRV_CLIENT_IDLE && srv_client_has_sent(socket)) {
+        srv_refuse(&problem, SRV_SLOW_CLIENT, "the request line did not arrive in time");
+        refuse_late(client, &problem);
+    } else if (socket->phase == SRV_CLIENT_HEADERS || socket->phase == SRV_CLIENT_BODY) {
         const bool body = socket->phase == SRV_CLIENT_BODY;
-        struct srv_problem problem;
         srv_refuse(&problem, SRV_SLOW_CLIENT, "the %s did not arrive within %llu ms", body ? "body" : "headers",
                    (unsigned long long)(body ? options->body_timeout_ms : options->header_timeout_ms));
         refuse_late(client, &problem);

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from heed import read_to_end
+from heed import read_reply, read_to_end
 from pictures import photo
 
 CAT = photo("chelsea.jpg")
@@ -27,14 +27,18 @@ def test_half_a_request_is_408_and_closed(hasty, sent):
         assert 0.5 < time.monotonic() - began < 5
 
 
+@pytest.mark.parametrize("kept", [False, True], ids=["new", "kept"])
 @pytest.mark.parametrize("sent", [b"", b"POST /v1/de", HEAD[:40]], ids=["nothing", "half a line", "half a header"])
-def test_half_a_head_is_closed(hasty, sent):
+def test_half_a_head_is_408_and_nothing_is_closed_without_a_word(hasty, sent, kept):
     with hasty.connect() as connection:
+        if kept:
+            connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: heed\r\n\r\n")
+            assert read_reply(connection).status == 200
         connection.sendall(sent)
         began = time.monotonic()
         answer, closed = read_to_end(connection)
-        assert closed and (not answer or answer.startswith(b"HTTP/1.1 408 ")), answer
-        assert time.monotonic() - began < 5
+        assert closed and answer.startswith(b"HTTP/1.1 408 ") == bool(sent) and bool(answer) == bool(sent), answer
+        assert 0.5 < time.monotonic() - began < 5
 
 
 def test_a_drop_now_and_then_does_not_keep_a_connection_for_ever(hasty):

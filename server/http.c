@@ -61,6 +61,7 @@ struct exchange {
     struct srv_job *job; /* being worked on elsewhere: only to be cancelled */
     struct srv_reply reply;
     bool began, replied, left;
+    bool late; /* the reply went past libmicrohttpd, which knows nothing of it */
     uint64_t began_ns;
 };
 
@@ -74,6 +75,56 @@ struct srv_http {
     bool mail;      /* something is in the mailbox */
     bool shows_raw; /* libmicrohttpd 0.9: header strings lie as they came */
 };
+
+/* ---- Accounts ---------------------------------------------------------------------------------------- */
+
+static void address_of(struct MHD_Connection *connection, char *text, socklen_t size)
+{
+    const struct sockaddr *const address =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
+    text[0] = '\0';
+    if (address && address->sa_family == AF_INET)
+        inet_ntop(AF_INET, &((const struct sockaddr_in *)address)->sin_addr, text, size);
+    else if (address && address->sa_family == AF_INET6)
+        inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)address)->sin6_addr, text, size);
+}
+
+static const char *if_any(const char *text)
+{
+    return text[0] ? text : NULL;
+}
+
+static void log_request(const struct exchange *exchange, bool complete)
+{
+    const bool quiet = exchange->route && exchange->route->quiet && exchange->reply.status < 400;
+    const enum srv_log_level level = quiet                           ? SRV_LOG_DEBUG
+                                     : exchange->reply.status >= 500 ? SRV_LOG_WARN
+                                                                     : SRV_LOG_INFO;
+    if (!srv_log_wanted(level))
+        return;
+    char address[INET6_ADDRSTRLEN] = "";
+    if (exchange->client)
+        address_of(exchange->client->connection, address, sizeof address);
+    const bool refused = exchange->reply.status >= 400;
+    srv_log(level, "request", SRV_S("id", if_any(exchange->request.id)), SRV_S("client", if_any(address)),
+            SRV_S("method", if_any(exchange->method)), SRV_S("path", exchange->request.path),
+            SRV_N("status", exchange->reply.status),
+            SRV_S("reason", refused ? srv_refusal_label(exchange->reply.reason) : NULL),
+            SRV_S("sent", complete ? NULL : "broken off"), SRV_N("body_bytes", exchange->request.body_size),
+            SRV_N("reply_bytes", exchange->reply.size),
+            SRV_MS("ms", (double)(heed_now_ns() - exchange->began_ns) / 1e6),
+            SRV_S("timing", if_any(exchange->reply.server_timing)));
+}
+
+/* A request is over. What is not known of it is zero. */
+static void account(struct srv_http *http, const struct exchange *exchange, bool complete)
+{
+    struct srv_metrics *const metrics = &http->server->metrics;
+    srv_metrics_request(metrics, srv_route_index(exchange->route), exchange->reply.status);
+    if (exchange->reply.status >= 400)
+        metrics->refused[exchange->reply.reason]++;
+    log_request(exchange, complete);
+}
 
 /* ---- Replies ----------------------------------------------------------------------------------------- */
 
@@ -148,21 +199,18 @@ static enum MHD_Result refuse(struct exchange *exchange, const struct srv_proble
  * Without an exchange, the request has not even begun. */
 static void refuse_late(struct client *client, const struct srv_problem *problem)
 {
-    struct exchange *const exchange = client->exchange;
-    char made[SRV_ID_MAX + 1];
-    struct srv_reply reply;
-    if (exchange && exchange->replied)
+    struct exchange unbegun = { .client = client, .began_ns = heed_now_ns() };
+    struct exchange *const exchange = client->exchange ? client->exchange : &unbegun;
+    if (exchange->replied)
         return;
-    srv_reply_problem(&reply, problem);
-    if (!exchange)
-        srv_request_id_make(made);
-    srv_client_write(&client->socket, &reply, exchange ? exchange->request.id : made);
-    if (exchange) {
-        exchange->reply = reply;
-        exchange->replied = true;
-    } else {
-        client->http->server->metrics.refused[problem->reason]++;
-        srv_reply_deinit(&reply);
+    if (exchange == &unbegun)
+        srv_request_id_make(unbegun.request.id);
+    srv_reply_problem(&exchange->reply, problem);
+    srv_client_write(&client->socket, &exchange->reply, exchange->request.id);
+    exchange->replied = exchange->late = true;
+    if (exchange == &unbegun) {
+        account(client->http, &unbegun, true);
+        srv_reply_deinit(&unbegun.reply);
     }
 }
 
@@ -440,38 +488,6 @@ static void *on_target(void *arg, const char *target, struct MHD_Connection *con
     return exchange;
 }
 
-static void address_of(struct MHD_Connection *connection, char *text, socklen_t size)
-{
-    const struct sockaddr *const address =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
-    text[0] = '\0';
-    if (address && address->sa_family == AF_INET)
-        inet_ntop(AF_INET, &((const struct sockaddr_in *)address)->sin_addr, text, size);
-    else if (address && address->sa_family == AF_INET6)
-        inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)address)->sin6_addr, text, size);
-}
-
-static void log_request(const struct exchange *exchange, bool complete)
-{
-    const bool quiet = exchange->route && exchange->route->quiet && exchange->reply.status < 400;
-    const enum srv_log_level level = quiet                           ? SRV_LOG_DEBUG
-                                     : exchange->reply.status >= 500 ? SRV_LOG_WARN
-                                                                     : SRV_LOG_INFO;
-    if (!srv_log_wanted(level))
-        return;
-    char address[INET6_ADDRSTRLEN];
-    address_of(exchange->client->connection, address, sizeof address);
-    const bool refused = exchange->reply.status >= 400;
-    srv_log(level, "request", SRV_S("id", exchange->request.id), SRV_S("client", address),
-            SRV_S("method", exchange->method), SRV_S("path", exchange->request.path),
-            SRV_N("status", exchange->reply.status),
-            SRV_S("reason", refused ? srv_refusal_label(exchange->reply.reason) : NULL),
-            SRV_S("sent", complete ? NULL : "broken off"), SRV_N("body_bytes", exchange->request.body_size),
-            SRV_N("reply_bytes", exchange->reply.size),
-            SRV_MS("ms", (double)(heed_now_ns() - exchange->began_ns) / 1e6),
-            SRV_S("timing", exchange->reply.server_timing[0] ? exchange->reply.server_timing : NULL));
-}
-
 static void on_completed(void *arg, struct MHD_Connection *connection, void **state,
                          enum MHD_RequestTerminationCode code)
 {
@@ -482,12 +498,8 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **st
         return;
     struct client *const client = exchange->client;
     assert(!exchange->job); /* a connection is suspended as long as its job lives */
-    if (exchange->replied) {
-        srv_metrics_request(&http->server->metrics, srv_route_index(exchange->route), exchange->reply.status);
-        if (exchange->reply.status >= 400)
-            http->server->metrics.refused[exchange->reply.reason]++;
-        log_request(exchange, code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
-    }
+    if (exchange->replied)
+        account(http, exchange, exchange->late || code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
     client->socket.taken += exchange->line.head_size + exchange->request.body_size;
     srv_release_bytes(http->server, &exchange->request, exchange->request.reserved);
     srv_reply_deinit(&exchange->reply);
@@ -534,32 +546,104 @@ static void on_connection(void *arg, struct MHD_Connection *connection, void **c
         close_client(arg, context);
 }
 
-/* A Content-Length that is no number is refused by libmicrohttpd itself before on_request is called, and 0.9 then sends
- * the head of its reply twice. But it says so first, without telling whose request it was: so whoever has sent such a
- * header is refused here, and libmicrohttpd finds the socket closed. */
-static void refuse_bad_lengths(struct srv_http *http)
+/* ---- What libmicrohttpd refuses itself --------------------------------------------------------------- */
+
+/* A head that is beyond a connection's memory, a line or a chunk that cannot be read: libmicrohttpd answers with a page
+ * of its own, without asking, and 0.9 sends the head of some of them twice. But it says so first, only not whose
+ * request it was. That is certain where there is but one it can be: then the client is told by us, in the form of every
+ * other refusal, and libmicrohttpd finds our side of the socket closed. Else its page goes out, and is counted. */
+
+static bool has_bad_length(const struct client *client)
 {
+    if (client->socket.phase != SRV_CLIENT_HEADERS)
+        return false;
+    struct srv_headers headers = { 0 };
+    MHD_get_connection_values_n(client->connection, MHD_HEADER_KIND, add_request_header, &headers);
+    const char *const value = srv_headers_find(&headers, "Content-Length");
+    return value && !(value[0] && value[strspn(value, "0123456789")] == '\0' && strlen(value) < 20);
+}
+
+/* True for all whose bytes libmicrohttpd may be reading: false only where it is certain. */
+static bool may_be_at_fault(const struct client *client)
+{
+    switch (client->socket.phase) {
+    case SRV_CLIENT_IDLE:
+        return srv_client_has_sent(&client->socket);
+    case SRV_CLIENT_BODY:
+        return client->exchange->framing.chunked;
+    case SRV_CLIENT_HEADERS:
+        return !client->exchange->began;
+    case SRV_CLIENT_PARTING:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static struct client *find_at_fault(struct srv_http *http, bool by_length)
+{
+    struct client *found = NULL;
+    size_t count = 0;
     for (struct srv_client *socket = http->clients.first; socket; socket = socket->next) {
         struct client *const client = (struct client *)socket;
-        if (socket->phase != SRV_CLIENT_HEADERS)
-            continue;
-        struct srv_headers headers = { 0 };
-        MHD_get_connection_values_n(client->connection, MHD_HEADER_KIND, add_request_header, &headers);
-        const char *const value = srv_headers_find(&headers, "Content-Length");
-        if (!value || (value[0] && value[strspn(value, "0123456789")] == '\0' && strlen(value) < 20))
-            continue;
-        struct srv_problem problem;
-        srv_refuse(&problem, SRV_MALFORMED, "Content-Length is \"%.40s\", allowed are digits", value);
-        refuse_late(client, &problem);
-        srv_client_hang_up(socket);
+        if (by_length && has_bad_length(client))
+            return client; /* another one with such a length is refused as well, a little later */
+        if (may_be_at_fault(client)) {
+            found = client;
+            count++;
+        }
     }
+    return count == 1 ? found : NULL;
+}
+
+static void name_refusal(const struct client *client, unsigned status, bool by_length, struct srv_problem *problem)
+{
+    if (by_length)
+        srv_refuse(problem, SRV_MALFORMED, "Content-Length is not one number of at most 19 digits");
+    else if (status == MHD_HTTP_URI_TOO_LONG)
+        srv_refuse(problem, SRV_TARGET_TOO_LONG, "the request line does not fit into the %d bytes a connection has",
+                   SRV_CONNECTION_BYTES);
+    else if (status == MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE)
+        srv_refuse(problem, SRV_HEADERS_TOO_LARGE, "the limits are %d headers and %d bytes of headers", SRV_HEADERS_MAX,
+                   SRV_HEADER_BYTES_MAX);
+    else if (status == MHD_HTTP_CONTENT_TOO_LARGE)
+        srv_refuse(problem, SRV_BODY_TOO_LARGE, "the size of a chunk is beyond any limit");
+    else if (status == MHD_HTTP_HTTP_VERSION_NOT_SUPPORTED)
+        srv_refuse(problem, SRV_VERSION, "the version of HTTP is neither 1.1 nor 1.0");
+    else if (client && client->socket.phase == SRV_CLIENT_BODY)
+        srv_refuse(problem, SRV_MALFORMED, "a line of the chunked body is not as RFC 9112 has it");
+    else
+        srv_refuse(
+            problem, SRV_MALFORMED,
+            "the head is not as RFC 9112 has it: a line like \"GET / HTTP/1.1\", then lines like \"Name: value\"");
+}
+
+static void take_over_refusal(struct srv_http *http, unsigned status, const char *page)
+{
+    const bool by_length = strstr(page, "Content-Length") != NULL;
+    struct client *const client = find_at_fault(http, by_length);
+    struct srv_problem problem;
+    name_refusal(client, status, by_length, &problem);
+    if (!client) {
+        const struct exchange unknown = { .reply = { .status = status, .reason = problem.reason },
+                                          .began_ns = heed_now_ns() };
+        account(http, &unknown, true);
+    } else if (client->socket.phase != SRV_CLIENT_PARTING && !srv_client_hung_up(&client->socket)) {
+        refuse_late(client, &problem);
+        srv_client_part(&client->socket);
+    } /* else it has been told already */
 }
 
 static void on_message(void *arg, const char *format, va_list arguments)
 {
     struct srv_http *const http = arg;
-    if (http->shows_raw && strstr(format, "Content-Length"))
-        refuse_bad_lengths(http);
+    if (strncmp(format, "Error processing request", 24) == 0) {
+        va_list copy;
+        va_copy(copy, arguments);
+        const unsigned status = va_arg(copy, unsigned);
+        take_over_refusal(http, status, va_arg(copy, const char *));
+        va_end(copy);
+    }
     if (!srv_log_wanted(SRV_LOG_DEBUG))
         return;
     char text[300];

@@ -17,6 +17,7 @@
     X(SLOW_CLIENT,       408, "slow_client",       "The request did not arrive in time") \
     X(BODY_TOO_LARGE,    413, "body_too_large",    "The body is too large")          \
     X(IMAGE_TOO_LARGE,   413, "image_too_large",   "The image is too large")         \
+    X(TARGET_TOO_LONG,   414, "target_too_long",   "The request target is too long") \
     X(NOT_AN_IMAGE,      415, "not_an_image",      "Not an image type that is read") \
     X(BAD_IMAGE,         422, "bad_image",         "The image cannot be decoded")    \
     X(QUEUE_FULL,        429, "queue_full",        "The queue is full")              \
@@ -27,6 +28,7 @@
     X(DRAINING,          503, "draining",          "Shutting down")                  \
     X(NO_MEMORY,         503, "no_memory",         "The memory budget is in use")    \
     X(DEADLINE,          504, "deadline",          "The deadline has passed")        \
+    X(VERSION,           505, "http_version",      "The version of HTTP is not spoken here") \
     X(CLIENT_LEFT,       499, "client_left",       "The client left")
 /* clang-format on */
 

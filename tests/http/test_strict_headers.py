@@ -3,11 +3,13 @@
 Each request is followed by a second, harmless one: it must not be answered.
 """
 
+import io
 import time
 
 import pytest
 
-from heed import assert_problem, read_reply
+import metrics
+from heed import assert_problem, read_reply, read_to_end, wait_until
 
 FOLLOWER = b"GET /health/live HTTP/1.1\r\nHost: heed\r\n\r\n"
 
@@ -81,8 +83,7 @@ def test_is_refused_and_the_connection_closed(server, message):
     assert closed, f"still open after {answer!r}"
     assert b" 200 " not in answer, f"the second message was served: {answer!r}"
     if answer: # some bytes are no HTTP and deserve none
-        assert answer[:10] in (b"HTTP/1.1 4", b"HTTP/1.1 5", b"HTTP/1.0 4", b"HTTP/1.0 5"), answer
-        assert not answer.startswith(b"HTTP/1.1 500"), answer
+        assert answer.startswith((b"HTTP/1.1 4", b"HTTP/1.1 505 ")) and b"application/problem+json" in answer, answer
 
 
 BROKEN_CHUNKS = {
@@ -98,7 +99,7 @@ BROKEN_CHUNKS = {
 def test_broken_chunks_are_refused_and_the_connection_closed(server, body):
     answer, closed = server.raw(post(HOST, b"Transfer-Encoding: chunked", body=body) + FOLLOWER, timeout=5)
     assert closed and b" 200 " not in answer, answer
-    assert not answer or answer.startswith(b"HTTP/1.1 4"), answer
+    assert answer.startswith(b"HTTP/1.1 4") and b"application/problem+json" in answer, answer
 
 
 LOOSE_CHUNKS = {
@@ -160,3 +161,74 @@ def test_who_sends_a_body_after_a_bad_head_can_send_it_and_read_why(server, head
         for _ in range(LARGE // 1000000):
             connection.sendall(bytes(1000000))
         assert_problem(read_reply(connection), 431 if b"X-199" in head else 400)
+
+
+GET = b"GET /health/live HTTP/1.1\r\n" + HOST + b"\r\n"
+# What libmicrohttpd refuses before it asks us: the bytes, our status, and the route it is counted under.
+REFUSED_BELOW = {
+    "a long target": (b"GET /" + b"x" * 40000 + b" HTTP/1.1\r\n\r\n", 414, "other"),
+    "a long header": (GET + b"X: " + b"x" * 40000 + b"\r\n\r\n", 431, "other"),
+    "many headers": (GET + b"".join(b"X-%d: y\r\n" % i for i in range(3000)) + b"\r\n", 431, "other"),
+    "many options": (b"GET /?" + b"a=1&" * 5000 + b" HTTP/1.1\r\n\r\n", 431, "other"),
+    "a header without a colon": (GET + b"nonsense\r\n\r\n", 400, "other"),
+    "a version of small letters": (b"GET / http/1.1\r\n\r\n", 400, "other"),
+    "no version": (b"GET /\r\n\r\n", 400, "other"),
+    "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "other"),
+    "a length of words": (post(HOST, b"Content-Length: five"), 400, "other"),
+    "a chunk's size of words": (post(HOST, b"Transfer-Encoding: chunked", body=b"ZZ\r\nabc\r\n0\r\n\r\n"), 400, "/v1/detect"),
+    "a chunk's huge size": (post(HOST, b"Transfer-Encoding: chunked", body=b"F" * 18 + b"\r\nabc\r\n0\r\n\r\n"), 413, "/v1/detect"),
+    "a trailer without a colon": (post(HOST, b"Transfer-Encoding: chunked", body=b"3\r\nabc\r\n0\r\nnonsense\r\n\r\n"), 400, "/v1/detect"),
+}
+
+
+class Received:
+    """Bytes, as a socket to read them from."""
+
+    def __init__(self, received):
+        self.received = received
+
+    def makefile(self, *_):
+        return io.BytesIO(self.received)
+
+
+def refusals(server):
+    samples = metrics.read(server)
+    return {route: metrics.total(samples, "heed_requests_total", route=route) for route in ("other", "/v1/detect")}
+
+
+@pytest.mark.parametrize("message, status, route", REFUSED_BELOW.values(), ids=REFUSED_BELOW.keys())
+@pytest.mark.parametrize("behind", [False, True], ids=["first", "behind another"])
+def test_what_libmicrohttpd_refuses_is_told_logged_and_counted_like_the_rest(server, message, status, route, behind):
+    idle = [server.connect() for _ in range(3)]
+    idle[0].sendall(FOLLOWER)
+    assert read_reply(idle[0]).status == 200
+    before = refusals(server)
+    with server.connect() as connection:
+        connection.sendall(FOLLOWER + message if behind else message)
+        answers, closed = read_to_end(connection)
+        assert closed and answers.count(b"HTTP/1.1 ") == behind + 1, answers
+        reply = read_reply(Received(answers[answers.rindex(b"HTTP/1.1 "):]))
+        assert_problem(reply, status)
+    wait_until(lambda: reply.headers["X-Request-Id"] in server.log(), what="the request is logged")
+    logged = [line for line in server.log().splitlines() if "id=" + reply.headers["X-Request-Id"] in line]
+    assert len(logged) == 1 and f"status={status}" in logged[0] and "client=127.0.0.1" in logged[0], logged
+    after = refusals(server)
+    assert {name: after[name] - before[name] for name in after} == {"other": 0, "/v1/detect": 0, route: 1}
+    for connection in idle:
+        connection.close()
+
+
+def test_where_it_is_not_certain_who_is_at_fault_nobody_else_is_refused(server):
+    """Two clients in the middle of a head: the one whose head is bad gets libmicrohttpd's page, counted; the other its answer."""
+    before = refusals(server)["other"]
+    with server.connect() as other, server.connect() as half, server.connect() as bad:
+        other.sendall(GET + b"X-Slow: ")
+        half.sendall(b"GET /health/li")
+        time.sleep(0.2)
+        bad.sendall(GET + b"nonsense\r\n\r\n")
+        answer, closed = read_to_end(bad)
+        assert closed and answer.startswith(b"HTTP/1.1 400 "), answer
+        other.sendall(b"but sure\r\n\r\n")
+        half.sendall(b"ve HTTP/1.1\r\nHost: heed\r\n\r\n")
+        assert read_reply(other).status == read_reply(half).status == 200
+    wait_until(lambda: refusals(server)["other"] == before + 1, what="the refusal is counted")

@@ -802,9 +802,13 @@ size_t srv_http_active(const struct srv_http *http)
     return http->clients.active;
 }
 
-size_t srv_http_parting(const struct srv_http *http)
+size_t srv_http_unaware(const struct srv_http *http)
 {
-    return http->clients.parting + http->clients.linger.count;
+    size_t count = http->clients.parting + http->clients.linger.count;
+    for (const struct srv_client *socket = http->clients.first; socket; socket = socket->next)
+        count += socket->phase == SRV_CLIENT_HEADERS ||
+                 (socket->phase == SRV_CLIENT_IDLE && !srv_client_hung_up(socket) && srv_client_has_sent(socket));
+    return count;
 }
 
 void srv_http_refuse_receiving(struct srv_http *http)

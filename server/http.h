@@ -28,8 +28,9 @@ void srv_http_turn(struct srv_http *http);
 void srv_http_refuse_receiving(struct srv_http *http);
 /* Requests with a job or with a reply that is not sent yet. */
 size_t srv_http_active(const struct srv_http *http);
-/* Clients that have been refused and may still be sending: they read the refusal only then. */
-size_t srv_http_parting(const struct srv_http *http);
+/* Clients that have not heard of the end: in the middle of a head, or refused and maybe still sending, which they want
+ * to finish before they read. */
+size_t srv_http_unaware(const struct srv_http *http);
 /* Gives up: queued jobs are answered 503, running ones are cancelled. Afterwards no new job may come. */
 void srv_http_cancel_all(struct srv_http *http);
 

@@ -182,7 +182,7 @@ static void end(struct serve *serve)
     if (serve->http) {
         srv_http_cancel_all(serve->http);
         const uint64_t until_ns = heed_now_ns() + LAST_WORDS_MS * UINT64_C(1000000);
-        while ((srv_http_active(serve->http) || srv_http_parting(serve->http)) && heed_now_ns() < until_ns)
+        while ((srv_http_active(serve->http) || srv_http_unaware(serve->http)) && heed_now_ns() < until_ns)
             srv_http_turn(serve->http);
     }
     srv_workers_free(server->workers);

@@ -51,6 +51,7 @@ RUNNING = "heed_jobs_running"
 IN_FLIGHT_BYTES = "heed_in_flight_bytes"
 BUDGET = "heed_memory_budget_bytes"
 REFUSED = "heed_refused_total"
+RECEIVED_BYTES = "heed_received_bytes_total"
 
 
 def phase_count(samples, phase):

@@ -108,11 +108,13 @@ def test_a_half_sent_request_does_not_hold_up_the_end(serve):
     connection.close()
 
 
-@pytest.mark.parametrize("round", range(3))
-def test_an_upload_that_goes_on_after_the_signal_hears_of_it(serve, round):
+@pytest.mark.parametrize("read", [False, True] * 3, ids=["the head is not read yet", "the head is read"] * 3)
+def test_an_upload_that_goes_on_after_the_signal_hears_of_it(serve, read):
     server = serve()
     with server.connect() as connection:
         connection.sendall(b"POST /v1/detect HTTP/1.1\r\nHost: heed\r\nContent-Length: 30000000\r\n\r\n" + bytes(1000000))
+        if read:
+            wait_until(lambda: metrics.total(metrics.read(server), metrics.RECEIVED_BYTES) > 0, what="the body is being received")
         server.terminate()
         for _ in range(20):
             connection.sendall(bytes(1000000))

@@ -162,7 +162,7 @@ static size_t plan(const struct heed_model *model, const struct heed_image_info 
     heed_arena_init_counting(&arena);
     struct heed_forward forward = { .kernels = &model->kernels, .arena = &arena, .lanes = lanes };
     struct heed_image image;
-    const enum heed_status status = heed_image_decode(NULL, 0, info, &arena, &image, NULL);
+    const enum heed_status status = heed_image_decode(NULL, 0, info, NULL, &arena, &image, NULL);
     assert(status == HEED_OK);
     struct heed_findings findings;
     run_network(model, &forward, &image, image.width, image.height, query, &findings);
@@ -234,33 +234,38 @@ void heed_context_profile(struct heed_context *context, struct heed_profile *pro
 struct paste {
     const struct heed_findings *findings;
     struct heed_result *result;
-    atomic_int status; /* of a tile that failed */
+    const struct heed_stop *stop;
+    atomic_int status; /* of a tile that failed: the others do nothing then */
 };
 
 static void paste_tile(void *arg, size_t tile, unsigned lane)
 {
     (void)lane;
     struct paste *const paste = arg;
-    const enum heed_status status =
-        heed_mask_paste(paste->findings->mask_logits + tile * HEED_MASK_SIDE * HEED_MASK_SIDE, HEED_MASK_SIDE,
-                        paste->findings->found[tile].box, paste->result->height, paste->result->width,
-                        &paste->result->detections[tile].mask, NULL);
+    if (atomic_load(&paste->status) != HEED_OK)
+        return;
+    enum heed_status status = heed_stop_check(paste->stop, NULL);
+    if (status == HEED_OK)
+        status = heed_mask_paste(paste->findings->mask_logits + tile * HEED_MASK_SIDE * HEED_MASK_SIDE, HEED_MASK_SIDE,
+                                 paste->findings->found[tile].box, paste->result->height, paste->result->width,
+                                 &paste->result->detections[tile].mask, NULL);
     if (status != HEED_OK)
         atomic_store(&paste->status, (int)status);
 }
 
 static enum heed_status paste_masks(struct heed_crew *crew, const struct heed_findings *findings,
-                                    struct heed_result *result, struct heed_error *error)
+                                    const struct heed_stop *stop, struct heed_result *result, struct heed_error *error)
 {
-    struct paste paste = { .findings = findings, .result = result };
+    struct paste paste = { .findings = findings, .result = result, .stop = stop };
     heed_crew_run(crew, paste_tile, &paste, findings->count);
     const enum heed_status status = (enum heed_status)atomic_load(&paste.status);
-    return status == HEED_OK ? HEED_OK : heed_fail(error, status, "%zu masks", findings->count);
+    return status == HEED_OK ? HEED_OK
+                             : heed_fail(error, status, "%zu masks: %s", findings->count, heed_status_text(status));
 }
 
 static enum heed_status copy_out(const struct heed_model *model, struct heed_crew *crew,
-                                 const struct heed_findings *findings, struct heed_result *result,
-                                 struct heed_error *error)
+                                 const struct heed_findings *findings, const struct heed_stop *stop,
+                                 struct heed_result *result, struct heed_error *error)
 {
     result->detections = calloc(findings->count + 1, sizeof *result->detections);
     if (!result->detections)
@@ -277,7 +282,7 @@ static enum heed_status copy_out(const struct heed_model *model, struct heed_cre
             .box = { box[0], box[1], box[2] - box[0], box[3] - box[1] },
         };
     }
-    return findings->mask_logits ? paste_masks(crew, findings, result, error) : HEED_OK;
+    return findings->mask_logits ? paste_masks(crew, findings, stop, result, error) : HEED_OK;
 }
 
 void heed_result_deinit(struct heed_result *result)
@@ -318,27 +323,22 @@ static enum heed_status check_memory(const struct heed_context *context, const s
     return HEED_OK;
 }
 
-static enum heed_status stopped(enum heed_status status, struct heed_error *error)
+static enum heed_status decode(const struct heed_model *model, const uint8_t *bytes, size_t size,
+                               const struct heed_detect_options *options, const struct heed_image_info *info,
+                               struct heed_arena *arena, struct heed_image *photo, struct heed_error *error)
 {
-    return heed_fail(error, status, "%s", heed_status_text(status));
-}
-
-static enum heed_status decode(const struct heed_model *model, const uint8_t *bytes, size_t size, bool scaled_jpeg,
-                               const struct heed_image_info *info, struct heed_arena *arena, struct heed_image *photo,
-                               struct heed_error *error)
-{
-    if (!scaled_jpeg)
-        return heed_image_decode(bytes, size, info, arena, photo, error);
+    if (!options->scaled_jpeg)
+        return heed_image_decode(bytes, size, info, &options->stop, arena, photo, error);
     const struct heed_geometry geometry = heed_geometry(&model->spec.input, info->width, info->height);
     const struct heed_image_info shrunk = heed_image_shrunk(info, geometry.resized_w, geometry.resized_h);
-    return heed_image_decode(bytes, size, &shrunk, arena, photo, error);
+    return heed_image_decode(bytes, size, &shrunk, &options->stop, arena, photo, error);
 }
 
 /* The photo is decoded and kept in front of the arena: unless something is wrong with it, or nobody waits for it any
  * more. */
 static enum heed_status receive(struct heed_context *context, const struct heed_model *model, const uint8_t *bytes,
-                                size_t size, const struct heed_detect_options *options, struct heed_forward *forward,
-                                struct heed_query *query, struct heed_result *result, struct heed_error *error)
+                                size_t size, const struct heed_detect_options *options, struct heed_query *query,
+                                struct heed_result *result, struct heed_error *error)
 {
     const uint64_t start = heed_now_ns();
     struct heed_image_info info;
@@ -348,10 +348,10 @@ static enum heed_status receive(struct heed_context *context, const struct heed_
         status = heed_image_probe(bytes, size, &options->limits, &info, error);
     if (status == HEED_OK)
         status = check_memory(context, model, &info, query, error);
-    if (status == HEED_OK && !heed_forward_computes(forward))
-        status = stopped(forward->status, error);
     if (status == HEED_OK)
-        status = decode(model, bytes, size, options->scaled_jpeg, &info, &context->arena, &photo, error);
+        status = heed_stop_check(&options->stop, error);
+    if (status == HEED_OK)
+        status = decode(model, bytes, size, options, &info, &context->arena, &photo, error);
     if (status != HEED_OK)
         return status;
     context->photo = photo;
@@ -362,16 +362,16 @@ static enum heed_status receive(struct heed_context *context, const struct heed_
 }
 
 static enum heed_status infer(struct heed_context *context, const struct heed_model *model,
-                              struct heed_forward *forward, const struct heed_query *query, struct heed_result *result,
-                              struct heed_error *error)
+                              struct heed_forward *forward, const struct heed_query *query,
+                              const struct heed_stop *stop, struct heed_result *result, struct heed_error *error)
 {
     struct heed_findings findings = { 0 };
     const uint64_t start = heed_now_ns();
     run_network(model, forward, &context->photo, result->width, result->height, query, &findings);
     if (forward->status != HEED_OK)
-        return stopped(forward->status, error);
+        return heed_fail(error, forward->status, "%s", heed_status_text(forward->status));
     const uint64_t inferred = heed_now_ns();
-    const enum heed_status status = copy_out(model, context->crew, &findings, result, error);
+    const enum heed_status status = copy_out(model, context->crew, &findings, stop, result, error);
     result->infer_ns = inferred - start;
     result->masks_ns = heed_now_ns() - inferred;
     return status;
@@ -390,17 +390,17 @@ enum heed_status heed_detect(struct heed_context *context, const struct heed_mod
         .crew = context->crew,
         .arena = &context->arena,
         .lanes = heed_crew_lanes(context->crew),
-        .cancel = options->cancel,
-        .deadline_ns = options->deadline_ns,
+        .cancel = options->stop.cancel,
+        .deadline_ns = options->stop.deadline_ns,
         .profile = context->profile,
     };
     struct heed_query query;
-    enum heed_status status = receive(context, model, bytes, size, options, &forward, &query, result, error);
+    enum heed_status status = receive(context, model, bytes, size, options, &query, result, error);
     if (status != HEED_OK)
         return status;
 
     const size_t mark = heed_arena_mark(&context->arena);
-    status = infer(context, model, &forward, &query, result, error);
+    status = infer(context, model, &forward, &query, &options->stop, result, error);
     heed_arena_release(&context->arena, mark);
     if (status != HEED_OK)
         heed_result_deinit(result);

@@ -76,6 +76,18 @@ struct heed_error {
 /* A fixed text for the status; never NULL. */
 HEED_API const char *heed_status_text(enum heed_status status);
 
+/* ---- Stopping ------------------------------------------------------------------------------------ */
+
+/* How long work is wanted. Where a function takes a pointer to one, NULL means: to its end. What was stopped on its way
+ * ends with HEED_CANCELLED or HEED_DEADLINE. */
+struct heed_stop {
+    const atomic_bool *cancel; /* NULL: never */
+    uint64_t deadline_ns;      /* on heed_now_ns()'s clock; 0: none */
+};
+
+/* HEED_OK as long as the work is wanted. */
+HEED_CHECKED HEED_API enum heed_status heed_stop_check(const struct heed_stop *stop, struct heed_error *error);
+
 /* ---- Images -------------------------------------------------------------------------------------- */
 
 enum heed_image_format { HEED_IMAGE_JPEG, HEED_IMAGE_PNG };
@@ -106,12 +118,13 @@ HEED_CHECKED HEED_API enum heed_status heed_image_probe(const uint8_t *bytes, si
                                                         struct heed_image_info *info,
                                                         struct heed_error *error);
 
-/* Encoders give the caller bytes to free with free(). Quality is JPEG's 1..100. */
+/* Encoders give the caller bytes to free with free(). Quality is JPEG's 1..100. A JPEG is made in one go, which cannot
+ * be stopped. */
 HEED_CHECKED HEED_API enum heed_status heed_image_encode_jpeg(const struct heed_image *image, int quality,
                                                               uint8_t **bytes, size_t *size,
                                                               struct heed_error *error);
 HEED_CHECKED HEED_API enum heed_status heed_image_encode_png(const struct heed_image *image,
-                                                             uint8_t **bytes, size_t *size,
+                                                             const struct heed_stop *stop, uint8_t **bytes, size_t *size,
                                                              struct heed_error *error);
 
 /* ---- Masks --------------------------------------------------------------------------------------- */
@@ -143,8 +156,8 @@ HEED_CHECKED HEED_API enum heed_status heed_rle_to_polygon(const struct heed_rle
 HEED_API void heed_polygon_deinit(struct heed_polygon *polygon);
 
 /* A grey PNG of depth one, size of the image, 1 where the mask is; bytes for the caller to free(). */
-HEED_CHECKED HEED_API enum heed_status heed_rle_to_png(const struct heed_rle *rle, uint8_t **bytes, size_t *size,
-                                                       struct heed_error *error);
+HEED_CHECKED HEED_API enum heed_status heed_rle_to_png(const struct heed_rle *rle, const struct heed_stop *stop,
+                                                       uint8_t **bytes, size_t *size, struct heed_error *error);
 
 /* ---- CPU and crew -------------------------------------------------------------------------------- */
 
@@ -231,8 +244,7 @@ struct heed_detect_options {
     bool scaled_jpeg;           /* true: a JPEG of twice the network's input or more is decoded at a half, a quarter or
                                    an eighth, which is faster and almost the same; heed_context_image is then that
                                    smaller picture, not one to draw on */
-    const atomic_bool *cancel;  /* checked between layers; NULL: never */
-    uint64_t deadline_ns;       /* on heed_now_ns()'s clock, checked between layers; 0: none */
+    struct heed_stop stop;      /* checked between the rows of a PNG, layers and masks; a JPEG is decoded in one go */
 };
 
 struct heed_detection {
@@ -272,9 +284,10 @@ struct heed_profile {
 /* From now on the context's passes add their layers to *profile, which stays the caller's; NULL ends it. */
 HEED_API void heed_context_profile(struct heed_context *context, struct heed_profile *profile);
 
-/* Draws boxes, labels with scores and masks on the photo. */
+/* Draws boxes, labels with scores and masks on the photo. Where it is stopped the photo is half drawn. */
 HEED_CHECKED HEED_API enum heed_status heed_draw(struct heed_image *image, const struct heed_result *result,
-                                                 const struct heed_model *model, struct heed_error *error);
+                                                 const struct heed_model *model, const struct heed_stop *stop,
+                                                 struct heed_error *error);
 
 /* Monotonic nanoseconds; the clock of every deadline and timing. */
 HEED_API uint64_t heed_now_ns(void);

@@ -54,7 +54,7 @@ static enum heed_status print_png(struct srv_text *text, const struct heed_rle *
 {
     uint8_t *png;
     size_t size;
-    const enum heed_status status = heed_rle_to_png(rle, &png, &size, error);
+    const enum heed_status status = heed_rle_to_png(rle, NULL, &png, &size, error);
     if (status != HEED_OK)
         return status;
     srv_text_string(text, "\"png\":\"");

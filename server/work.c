@@ -57,11 +57,11 @@ static enum heed_status draw(struct work *work, const struct heed_result *result
     struct srv_reply *const reply = &work->job->reply;
     struct heed_image image = heed_context_image(work->context);
     uint8_t *bytes = NULL;
-    enum heed_status status = heed_draw(&image, result, work->job->detect.model->model, error);
+    enum heed_status status = heed_draw(&image, result, work->job->detect.model->model, NULL, error);
     const bool jpeg = work->job->detect.output == SRV_ACCEPT_JPEG;
     if (status == HEED_OK)
         status = jpeg ? heed_image_encode_jpeg(&image, (int)work->options->jpeg_quality, &bytes, &reply->size, error)
-                      : heed_image_encode_png(&image, &bytes, &reply->size, error);
+                      : heed_image_encode_png(&image, NULL, &bytes, &reply->size, error);
     if (status != HEED_OK)
         return status;
     reply->status = 200;
@@ -93,8 +93,7 @@ static bool work_on_photo(struct work *work, size_t index)
         .classes = detect->classes,
         .masks = detect->masks != SRV_MASKS_NONE,
         .scaled_jpeg = work->options->jpeg_decoding == SRV_JPEG_SCALED && detect->output == SRV_ACCEPT_JSON,
-        .cancel = &job->cancel,
-        .deadline_ns = job->deadline_ns,
+        .stop = { .cancel = &job->cancel, .deadline_ns = job->deadline_ns },
     };
     struct heed_result result;
     struct heed_error error;

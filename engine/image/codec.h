@@ -25,7 +25,7 @@ HEED_CHECKED enum heed_status heed_jpeg_header_read(const uint8_t *bytes, size_t
 HEED_CHECKED enum heed_status heed_jpeg_decode(const uint8_t *bytes, size_t size, uint32_t width, uint32_t height,
                                                uint8_t *pixels, struct heed_error *error);
 HEED_CHECKED enum heed_status heed_png_decode(const uint8_t *bytes, size_t size, uint32_t width, uint32_t height,
-                                              uint8_t *pixels, struct heed_error *error);
+                                              uint8_t *pixels, const struct heed_stop *stop, struct heed_error *error);
 
 HEED_CHECKED enum heed_status heed_png_header_read(const uint8_t *bytes, size_t size, uint32_t *width, uint32_t *height,
                                                    uint8_t *orientation, struct heed_error *error);
@@ -38,7 +38,7 @@ enum heed_png_kind {
     HEED_PNG_BITS
 }; /* BITS: rows of (width + 7) / 8 bytes, the leftmost pixel in the top bit */
 HEED_CHECKED enum heed_status heed_png_encode(const uint8_t *rows, uint32_t width, uint32_t height,
-                                              enum heed_png_kind kind, uint8_t **bytes, size_t *size,
-                                              struct heed_error *error);
+                                              enum heed_png_kind kind, const struct heed_stop *stop, uint8_t **bytes,
+                                              size_t *size, struct heed_error *error);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "base/stop.h"
 #include "image/codec.h"
 
 #include <assert.h>
@@ -105,7 +106,9 @@ struct heed_image_info heed_image_shrunk(const struct heed_image_info *info, siz
 
 /* upright(x, y) is the stored pixel at (x, y) of a walk through `stored` that starts at a corner and goes along its
  * rows or columns. In squares that fit the first cache, as one of the two sides is walked across its rows. */
-static void turn_upright(uint8_t *restrict upright, const uint8_t *restrict stored, const struct heed_image_info *info)
+static enum heed_status turn_upright(uint8_t *restrict upright, const uint8_t *restrict stored,
+                                     const struct heed_image_info *info, const struct heed_stop *stop,
+                                     struct heed_error *error)
 {
     enum { SQUARE = 32 };
     const ptrdiff_t w = info->stored_width, h = info->stored_height;
@@ -117,17 +120,24 @@ static void turn_upright(uint8_t *restrict upright, const uint8_t *restrict stor
     const ptrdiff_t start = (from_right ? w - 1 : 0) + (from_bottom ? (h - 1) * w : 0);
     const ptrdiff_t width = info->width, height = info->height;
 
-    for (ptrdiff_t top = 0; top < height; top += SQUARE)
+    struct heed_stop_watch watch = { .stop = stop };
+    for (ptrdiff_t top = 0; top < height; top += SQUARE) {
+        const enum heed_status status = heed_stop_watch(&watch, SQUARE * (size_t)width, error);
+        if (status != HEED_OK)
+            return status;
         for (ptrdiff_t left = 0; left < width; left += SQUARE)
             for (ptrdiff_t y = top; y < top + SQUARE && y < height; y++)
                 for (ptrdiff_t x = left; x < left + SQUARE && x < width; x++)
                     memcpy(upright + 3 * (y * width + x), stored + 3 * (start + x * step_x + y * step_y), 3);
+    }
+    return HEED_OK;
 }
 
 /* ---- Decoding ------------------------------------------------------------------------------------ */
 
 enum heed_status heed_image_decode(const uint8_t *bytes, size_t size, const struct heed_image_info *info,
-                                   struct heed_arena *arena, struct heed_image *image, struct heed_error *error)
+                                   const struct heed_stop *stop, struct heed_arena *arena, struct heed_image *image,
+                                   struct heed_error *error)
 {
     size_t pixels;
     if (!heed_mul_fits(info->stored_width, info->stored_height, &pixels))
@@ -141,10 +151,10 @@ enum heed_status heed_image_decode(const uint8_t *bytes, size_t size, const stru
     enum heed_status status = HEED_OK;
     if (!heed_arena_counting(arena)) {
         const uint32_t w = info->stored_width, h = info->stored_height;
-        status = info->format == HEED_IMAGE_PNG ? heed_png_decode(bytes, size, w, h, stored, error)
+        status = info->format == HEED_IMAGE_PNG ? heed_png_decode(bytes, size, w, h, stored, stop, error)
                                                 : heed_jpeg_decode(bytes, size, w, h, stored, error);
         if (status == HEED_OK && turned)
-            turn_upright(upright, stored, info);
+            status = turn_upright(upright, stored, info, stop, error);
     }
     heed_arena_release(arena, status == HEED_OK ? behind : begin);
     if (status != HEED_OK)

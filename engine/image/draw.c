@@ -178,7 +178,7 @@ static size_t count_masks(const struct heed_image *image, const struct heed_resu
 }
 
 static enum heed_status draw_masks(struct heed_image *image, const struct heed_result *result, struct style style,
-                                   const struct label *labels, struct heed_error *error)
+                                   const struct label *labels, const struct heed_stop *stop, struct heed_error *error)
 {
     const size_t count = count_masks(image, result);
     struct heed_claim *const claims = calloc((size_t)image->width * image->height, sizeof *claims);
@@ -187,8 +187,8 @@ static enum heed_status draw_masks(struct heed_image *image, const struct heed_r
     enum heed_status status = HEED_OK;
     for (size_t i = 0; i < count && status == HEED_OK; i++)
         if (result->detections[i].mask.runs)
-            status =
-                heed_paint_mask(image, &result->detections[i].mask, style.line, labels[i].colour, 0.42f, claims, error);
+            status = heed_paint_mask(image, &result->detections[i].mask, style.line, labels[i].colour, 0.42f, claims,
+                                     stop, error);
     free(claims);
     return status;
 }
@@ -211,7 +211,8 @@ static void draw_box(struct heed_image *image, const struct heed_detection *dete
 }
 
 enum heed_status heed_draw_labelled(struct heed_image *image, const struct heed_result *result,
-                                    const struct heed_label *labels, size_t label_count, struct heed_error *error)
+                                    const struct heed_label *labels, size_t label_count, const struct heed_stop *stop,
+                                    struct heed_error *error)
 {
     assert(result->width == image->width);
     assert(result->height == image->height);
@@ -229,20 +230,22 @@ enum heed_status heed_draw_labelled(struct heed_image *image, const struct heed_
         place_label(&shown[i], image, detection, name ? name : "?", style, shown, i);
     }
 
-    const enum heed_status status = draw_masks(image, result, style, shown, error);
-    if (status == HEED_OK) {
-        for (size_t i = result->detection_count; i-- > 0;)
-            draw_box(image, &result->detections[i], style, shown[i].colour);
-        for (size_t i = result->detection_count; i-- > 0;)
-            draw_label(image, &shown[i]);
+    enum heed_status status = draw_masks(image, result, style, shown, stop, error);
+    for (size_t i = result->detection_count; i-- > 0 && status == HEED_OK;) {
+        draw_box(image, &result->detections[i], style, shown[i].colour);
+        status = heed_stop_check(stop, error);
+    }
+    for (size_t i = result->detection_count; i-- > 0 && status == HEED_OK;) {
+        draw_label(image, &shown[i]);
+        status = heed_stop_check(stop, error);
     }
     free(shown);
     return status;
 }
 
 enum heed_status heed_draw(struct heed_image *image, const struct heed_result *result, const struct heed_model *model,
-                           struct heed_error *error)
+                           const struct heed_stop *stop, struct heed_error *error)
 {
     const struct heed_model_info *const info = heed_model_info(model);
-    return heed_draw_labelled(image, result, info->labels, info->label_count, error);
+    return heed_draw_labelled(image, result, info->labels, info->label_count, stop, error);
 }

@@ -6,6 +6,6 @@
 
 HEED_CHECKED enum heed_status heed_draw_labelled(struct heed_image *image, const struct heed_result *result,
                                                  const struct heed_label *labels, size_t label_count,
-                                                 struct heed_error *error);
+                                                 const struct heed_stop *stop, struct heed_error *error);
 
 #endif

@@ -10,8 +10,8 @@ enum heed_status heed_image_encode_jpeg(const struct heed_image *image, int qual
     return heed_jpeg_encode(image->rgb, image->width, image->height, quality, bytes, size, error);
 }
 
-enum heed_status heed_image_encode_png(const struct heed_image *image, uint8_t **bytes, size_t *size,
-                                       struct heed_error *error)
+enum heed_status heed_image_encode_png(const struct heed_image *image, const struct heed_stop *stop, uint8_t **bytes,
+                                       size_t *size, struct heed_error *error)
 {
-    return heed_png_encode(image->rgb, image->width, image->height, HEED_PNG_RGB, bytes, size, error);
+    return heed_png_encode(image->rgb, image->width, image->height, HEED_PNG_RGB, stop, bytes, size, error);
 }

@@ -3,6 +3,7 @@
 #include "image/paint.h"
 
 #include "base/error.h"
+#include "base/stop.h"
 #include "image/font.h"
 
 #include <assert.h>
@@ -233,13 +234,19 @@ static float claim_pixel(struct heed_claim *claim, float line, float fill, float
 
 /* The share of a square of pixels around each that is set falls from one to zero across the mask's edge: a distance to
  * a smoothed edge, without the steps of a mask that was 28 pixels wide once. */
-static void paint_smoothed(struct heed_image *image, struct area area, const uint8_t *bits, uint32_t *sums, float line,
-                           struct heed_colour colour, float fill_opacity, struct heed_claim *claims)
+static enum heed_status paint_smoothed(struct heed_image *image, struct area area, const uint8_t *bits, uint32_t *sums,
+                                       float line, struct heed_colour colour, float fill_opacity,
+                                       struct heed_claim *claims, const struct heed_stop *stop,
+                                       struct heed_error *error)
 {
+    struct heed_stop_watch watch = { .stop = stop };
     const int64_t reach = (int64_t)ceilf(line / 2) + 1, side = 2 * reach + 1;
     const int64_t width = area.x1 - area.x0, height = area.y1 - area.y0;
     for (int64_t y = -reach - reach; y < height + reach; y++) {
         move_down(sums, bits, (size_t)width, height, y, reach);
+        const enum heed_status status = heed_stop_watch(&watch, (size_t)width, error);
+        if (status != HEED_OK)
+            return status;
         if (y < -reach || area.y0 + y < 0 || area.y0 + y >= image->height)
             continue;
         uint32_t set = 0;
@@ -254,11 +261,12 @@ static void paint_smoothed(struct heed_image *image, struct area area, const uin
                 claim_pixel(claim, covered(line / 2 - fabsf(inside)), covered(inside), fill_opacity));
         }
     }
+    return HEED_OK;
 }
 
 enum heed_status heed_paint_mask(struct heed_image *image, const struct heed_rle *mask, float line,
                                  struct heed_colour colour, float fill_opacity, struct heed_claim *claims,
-                                 struct heed_error *error)
+                                 const struct heed_stop *stop, struct heed_error *error)
 {
     assert(mask->width == image->width);
     assert(mask->height == image->height);
@@ -268,12 +276,14 @@ enum heed_status heed_paint_mask(struct heed_image *image, const struct heed_rle
     const size_t width = (size_t)(area.x1 - area.x0), height = (size_t)(area.y1 - area.y0);
     uint8_t *const bits = calloc(height, width);
     uint32_t *const sums = calloc(width, sizeof *sums);
+    enum heed_status status;
     if (bits && sums) {
         unroll(mask, area, bits);
-        paint_smoothed(image, area, bits, sums, line, colour, fill_opacity, claims);
+        status = paint_smoothed(image, area, bits, sums, line, colour, fill_opacity, claims, stop, error);
+    } else {
+        status = heed_fail(error, HEED_NO_MEMORY, "mask of %zu x %zu", width, height);
     }
-    const bool painted = bits && sums;
     free(bits);
     free(sums);
-    return painted ? HEED_OK : heed_fail(error, HEED_NO_MEMORY, "mask of %zu x %zu", width, height);
+    return status;
 }

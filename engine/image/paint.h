@@ -32,10 +32,10 @@ struct heed_claim {
 
 /* A mask of the photo's size: filled, and outlined with a line along its edge, whose steps are smoothed. Masks are
  * painted from the front to the back: where a line is nothing more is painted, where a fill is only lines are. `claims`
- * (height, width) tells that, and is all zero before the first mask. */
+ * (height, width) tells that, and is all zero before the first mask. Can be stopped between two rows. */
 HEED_CHECKED enum heed_status heed_paint_mask(struct heed_image *image, const struct heed_rle *mask, float line,
                                               struct heed_colour colour, float fill_opacity, struct heed_claim *claims,
-                                              struct heed_error *error);
+                                              const struct heed_stop *stop, struct heed_error *error);
 
 /* Pixels of the smallest upright rectangle around a mask: what painting it costs. */
 uint64_t heed_paint_mask_cost(const struct heed_rle *mask);

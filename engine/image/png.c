@@ -1,6 +1,7 @@
 /* PNG through libspng. Every chunk's checksum must be right, up to the empty end chunk: a file cut off or damaged
  * anywhere before is refused. */
 #include "base/error.h"
+#include "base/stop.h"
 #include "image/codec.h"
 
 #include <assert.h>
@@ -55,6 +56,24 @@ enum heed_status heed_png_header_read(const uint8_t *bytes, size_t size, uint32_
     return code ? codec_failed(code, error) : HEED_OK;
 }
 
+/* Row by row, in the order of the file, which is not that of the picture where it is interlaced; `stopped` where that
+ * is why it ended. */
+static int decode_rows(spng_ctx *reader, uint8_t *pixels, size_t row_bytes, enum spng_format format, uint32_t width,
+                       const struct heed_stop *stop, enum heed_status *stopped, struct heed_error *error)
+{
+    struct heed_stop_watch watch = { .stop = stop };
+    struct spng_row_info row;
+    int code = spng_decode_image(reader, NULL, 0, format, SPNG_DECODE_TRNS | SPNG_DECODE_PROGRESSIVE);
+    while (!code) {
+        code = spng_get_row_info(reader, &row);
+        if (!code)
+            code = spng_decode_row(reader, pixels + row.row_num * row_bytes, row_bytes);
+        if (!code && (*stopped = heed_stop_watch(&watch, width, error)) != HEED_OK)
+            return SPNG_OK;
+    }
+    return code == SPNG_EOI ? SPNG_OK : code;
+}
+
 /* Over white, in place, front to back. */
 static void rgb_from_rgba(uint8_t *pixels, size_t count)
 {
@@ -70,8 +89,9 @@ static void rgb_from_rgba(uint8_t *pixels, size_t count)
 }
 
 enum heed_status heed_png_decode(const uint8_t *bytes, size_t size, uint32_t width, uint32_t height, uint8_t *pixels,
-                                 struct heed_error *error)
+                                 const struct heed_stop *stop, struct heed_error *error)
 {
+    enum heed_status stopped = HEED_OK;
     spng_ctx *reader;
     struct spng_ihdr header;
     struct spng_trns transparent;
@@ -88,21 +108,35 @@ enum heed_status heed_png_decode(const uint8_t *bytes, size_t size, uint32_t wid
         }
     }
     if (!code)
-        code = spng_decode_image(reader, pixels, (size_t)width * height * (alpha ? 4 : 3),
-                                 alpha ? SPNG_FMT_RGBA8 : SPNG_FMT_RGB8, SPNG_DECODE_TRNS);
-    if (!code)
+        code = decode_rows(reader, pixels, (size_t)width * (alpha ? 4 : 3), alpha ? SPNG_FMT_RGBA8 : SPNG_FMT_RGB8,
+                           width, stop, &stopped, error);
+    if (!code && stopped == HEED_OK)
         code = spng_decode_chunks(reader); /* what follows the pixels, to the end marker */
     spng_ctx_free(reader);
     if (code)
         return codec_failed(code, error);
-    if (alpha)
+    if (stopped == HEED_OK && alpha)
         rgb_from_rgba(pixels, (size_t)width * height);
-    return HEED_OK;
+    return stopped;
+}
+
+static int encode_rows(spng_ctx *writer, const uint8_t *rows, size_t row_bytes, uint32_t width,
+                       const struct heed_stop *stop, enum heed_status *stopped, struct heed_error *error)
+{
+    struct heed_stop_watch watch = { .stop = stop };
+    int code = spng_encode_image(writer, NULL, 0, SPNG_FMT_PNG, SPNG_ENCODE_PROGRESSIVE | SPNG_ENCODE_FINALIZE);
+    for (const uint8_t *row = rows; !code; row += row_bytes) {
+        if ((*stopped = heed_stop_watch(&watch, width, error)) != HEED_OK)
+            return SPNG_OK;
+        code = spng_encode_row(writer, row, row_bytes);
+    }
+    return code == SPNG_EOI ? SPNG_OK : code;
 }
 
 enum heed_status heed_png_encode(const uint8_t *rows, uint32_t width, uint32_t height, enum heed_png_kind kind,
-                                 uint8_t **bytes, size_t *size, struct heed_error *error)
+                                 const struct heed_stop *stop, uint8_t **bytes, size_t *size, struct heed_error *error)
 {
+    enum heed_status stopped = HEED_OK;
     const bool bits = kind == HEED_PNG_BITS;
     const size_t row_bytes = bits ? ((size_t)width + 7) / 8 : (size_t)width * 3;
     struct spng_ihdr header = {
@@ -123,12 +157,12 @@ enum heed_status heed_png_encode(const uint8_t *rows, uint32_t width, uint32_t h
     if (!code)
         code = spng_set_ihdr(writer, &header);
     if (!code)
-        code = spng_encode_image(writer, rows, row_bytes * height, SPNG_FMT_PNG, SPNG_ENCODE_FINALIZE);
-    if (!code) {
+        code = encode_rows(writer, rows, row_bytes, width, stop, &stopped, error);
+    if (!code && stopped == HEED_OK) {
         *bytes = spng_get_png_buffer(writer, size, &code);
         if (!*bytes && !code)
             code = SPNG_EMEM;
     }
     spng_ctx_free(writer);
-    return code ? codec_failed(code, error) : HEED_OK;
+    return code ? codec_failed(code, error) : stopped;
 }

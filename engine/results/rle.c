@@ -1,6 +1,7 @@
 /* What is made of run lengths: an area, COCO's string, a one-bit PNG. */
 #include "base/checked.h"
 #include "base/error.h"
+#include "base/stop.h"
 #include "image/codec.h"
 
 #include <stdlib.h>
@@ -46,14 +47,14 @@ enum heed_status heed_rle_to_string(const struct heed_rle *rle, char **text, str
     return HEED_OK;
 }
 
-enum heed_status heed_rle_to_png(const struct heed_rle *rle, uint8_t **bytes, size_t *size, struct heed_error *error)
+/* One bit a pixel, the leftmost in the top bit. */
+static enum heed_status set_bits(const struct heed_rle *rle, size_t row_bytes, uint8_t *rows,
+                                 const struct heed_stop *stop, struct heed_error *error)
 {
-    const size_t row_bytes = ((size_t)rle->width + 7) / 8;
-    uint8_t *const rows = calloc(rle->height, row_bytes);
-    if (!rows)
-        return heed_fail(error, HEED_NO_MEMORY, "picture of a mask of %u x %u", rle->width, rle->height);
+    struct heed_stop_watch watch = { .stop = stop };
+    enum heed_status status = HEED_OK;
     size_t x = 0, y = 0;
-    for (size_t i = 0; i < rle->run_count; i++) {
+    for (size_t i = 0; i < rle->run_count && status == HEED_OK; i++) {
         const size_t run = rle->runs[i];
         if (i % 2 == 0) {
             x += (y + run) / rle->height;
@@ -67,8 +68,21 @@ enum heed_status heed_rle_to_png(const struct heed_rle *rle, uint8_t **bytes, si
                 x++;
             }
         }
+        status = heed_stop_watch(&watch, run, error);
     }
-    const enum heed_status status = heed_png_encode(rows, rle->width, rle->height, HEED_PNG_BITS, bytes, size, error);
+    return status;
+}
+
+enum heed_status heed_rle_to_png(const struct heed_rle *rle, const struct heed_stop *stop, uint8_t **bytes,
+                                 size_t *size, struct heed_error *error)
+{
+    const size_t row_bytes = ((size_t)rle->width + 7) / 8;
+    uint8_t *const rows = calloc(rle->height, row_bytes);
+    if (!rows)
+        return heed_fail(error, HEED_NO_MEMORY, "picture of a mask of %u x %u", rle->width, rle->height);
+    enum heed_status status = set_bits(rle, row_bytes, rows, stop, error);
+    if (status == HEED_OK)
+        status = heed_png_encode(rows, rle->width, rle->height, HEED_PNG_BITS, stop, bytes, size, error);
     free(rows);
     return status;
 }

@@ -78,12 +78,12 @@ static enum heed_status draw(const struct run *run, const char *photo, const str
     char path[4096];
     picture_path(run, photo, path, sizeof path);
     struct heed_image image = heed_context_image(run->session.context);
-    enum heed_status status = heed_draw(&image, result, run->session.model, error);
+    enum heed_status status = heed_draw(&image, result, run->session.model, NULL, error);
     if (status != HEED_OK)
         return status;
     uint8_t *bytes;
     size_t size;
-    status = ends_with(path, ".png") ? heed_image_encode_png(&image, &bytes, &size, error)
+    status = ends_with(path, ".png") ? heed_image_encode_png(&image, NULL, &bytes, &size, error)
                                      : heed_image_encode_jpeg(&image, JPEG_QUALITY, &bytes, &size, error);
     if (status != HEED_OK)
         return status;

@@ -15,12 +15,12 @@ static void decode_planned(const uint8_t *data, size_t size, const struct heed_i
     struct heed_arena arena;
     struct heed_image image;
     heed_arena_init_counting(&arena);
-    if (heed_image_decode(NULL, 0, info, &arena, &image, &error) != HEED_OK)
+    if (heed_image_decode(NULL, 0, info, NULL, &arena, &image, &error) != HEED_OK)
         abort();
     const size_t planned = arena.peak;
     void *const block = aligned_alloc(HEED_ALIGN, planned);
     heed_arena_init(&arena, block, planned);
-    if (heed_image_decode(data, size, info, &arena, &image, &error) == HEED_OK) {
+    if (heed_image_decode(data, size, info, NULL, &arena, &image, &error) == HEED_OK) {
         assert(image.width == info->width);
         assert(image.height == info->height);
     } else {

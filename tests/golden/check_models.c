@@ -97,7 +97,7 @@ static uint8_t *make_photo(const char *model, const size_t photo[2], size_t *siz
     generated_picture(image.rgb, photo[0], photo[1], key);
     uint8_t *png;
     struct heed_error error;
-    if (heed_image_encode_png(&image, &png, size, &error) != HEED_OK)
+    if (heed_image_encode_png(&image, NULL, &png, size, &error) != HEED_OK)
         fail_msg("%s", error.text);
     free(image.rgb);
     return png;

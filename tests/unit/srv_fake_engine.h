@@ -100,8 +100,8 @@ static enum heed_status fake_wait(const struct heed_detect_options *options, str
 {
     for (unsigned i = 0; i < fake_detect_ms; i++) {
         nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
-        const bool cancelled = options->cancel && *options->cancel;
-        if (cancelled || (options->deadline_ns && heed_now_ns() > options->deadline_ns)) {
+        const bool cancelled = options->stop.cancel && *options->stop.cancel;
+        if (cancelled || (options->stop.deadline_ns && heed_now_ns() > options->stop.deadline_ns)) {
             error->status = cancelled ? HEED_CANCELLED : HEED_DEADLINE;
             snprintf(error->text, sizeof error->text, "stopped between two layers");
             return error->status;
@@ -175,10 +175,10 @@ void heed_result_deinit(struct heed_result *result)
 }
 
 enum heed_status heed_draw(struct heed_image *image, const struct heed_result *result, const struct heed_model *model,
-                           struct heed_error *error)
+                           const struct heed_stop *stop, struct heed_error *error)
 {
-    (void)image, (void)result, (void)model, (void)error;
-    return HEED_OK;
+    (void)image, (void)result, (void)model;
+    return heed_stop_check(stop, error);
 }
 
 #endif

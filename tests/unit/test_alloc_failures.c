@@ -25,7 +25,7 @@ static int load(void **state)
     const struct heed_image image = { .rgb = pixels, .width = 32, .height = 24 };
     struct heed_error error;
     return heed_image_encode_jpeg(&image, 90, &photos[0].bytes, &photos[0].size, &error) != HEED_OK ||
-           heed_image_encode_png(&image, &photos[1].bytes, &photos[1].size, &error) != HEED_OK;
+           heed_image_encode_png(&image, NULL, &photos[1].bytes, &photos[1].size, &error) != HEED_OK;
 }
 
 static int unload(void **state)
@@ -86,7 +86,7 @@ static enum heed_status tell_masks(const struct heed_result *result, struct heed
         }
         if (status == HEED_OK) {
             heed_polygon_deinit(&polygon);
-            status = heed_rle_to_png(mask, &png, &size, error);
+            status = heed_rle_to_png(mask, NULL, &png, &size, error);
         }
         if (status == HEED_OK)
             free(png);
@@ -103,7 +103,7 @@ static enum heed_status detect_photo(const struct photo *photo, struct heed_erro
         status = tell_masks(&result, error);
     if (status == HEED_OK) {
         struct heed_image image = heed_context_image(bed.context);
-        status = heed_draw(&image, &result, model, error);
+        status = heed_draw(&image, &result, model, NULL, error);
     }
     heed_result_deinit(&result);
     return status;
@@ -129,7 +129,7 @@ static enum heed_status encode(struct heed_error *error)
     if (status != HEED_OK)
         return status;
     free(bytes);
-    status = heed_image_encode_png(&image, &bytes, &size, error);
+    status = heed_image_encode_png(&image, NULL, &bytes, &size, error);
     if (status == HEED_OK)
         free(bytes);
     return status;

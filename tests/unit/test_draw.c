@@ -42,7 +42,7 @@ static void draw(struct heed_image *image, struct heed_detection *detections, si
         .width = image->width, .height = image->height, .detection_count = count, .detections = detections
     };
     struct heed_error error;
-    assert_int_equal(heed_draw_labelled(image, &result, labels, LABELS, &error), HEED_OK);
+    assert_int_equal(heed_draw_labelled(image, &result, labels, LABELS, NULL, &error), HEED_OK);
 }
 
 static void nothing_found_leaves_the_photo_as_it_is(void **state)
@@ -87,7 +87,7 @@ static void a_mask_tints_its_pixels_and_no_others(void **state)
     struct heed_error error;
     const struct heed_colour red = { 255, 0, 0 };
     static struct heed_claim claims[W * H];
-    assert_int_equal(heed_paint_mask(&image, &rle, 3.0f, red, 0.5f, claims, &error), HEED_OK);
+    assert_int_equal(heed_paint_mask(&image, &rle, 3.0f, red, 0.5f, claims, NULL, &error), HEED_OK);
     for (uint32_t y = 0; y < H; y++)
         for (uint32_t x = 0; x < W; x++) {
             const bool deep = x >= 56 && x < 114 && y >= 66 && y < 104, far = x < 45 || x > 125 || y < 55 || y > 115;
@@ -104,11 +104,32 @@ static void a_mask_tints_its_pixels_and_no_others(void **state)
     /* The same again behind it changes nothing. */
     uint8_t before[W * H * 3];
     memcpy(before, image.rgb, sizeof before);
-    assert_int_equal(heed_paint_mask(&image, &rle, 3.0f, (struct heed_colour){ 0, 0, 255 }, 0.5f, claims, &error),
+    assert_int_equal(heed_paint_mask(&image, &rle, 3.0f, (struct heed_colour){ 0, 0, 255 }, 0.5f, claims, NULL, &error),
                      HEED_OK);
     for (size_t i = 0; i < sizeof before; i++)
         assert_in_range(image.rgb[i], before[i] > 2 ? before[i] - 2 : 0, before[i] + 2);
     free(rle.runs);
+    free(image.rgb);
+}
+
+static void drawing_stops_in_a_mask_and_between_boxes(void **state)
+{
+    (void)state;
+    const struct heed_stop late = { .deadline_ns = 1 };
+    uint32_t runs[] = { 0, 400 * 300 };
+    struct heed_image image = grey_photo(400, 300);
+    struct heed_detection masked = { .box = { 0, 0, 400, 300 },
+                                     .mask = { .height = 300, .width = 400, .runs = runs, .run_count = 2 } };
+    struct heed_detection boxes[2] = { { .box = { 10, 10, 50, 50 } }, { .box = { 200, 200, 50, 50 } } };
+    struct heed_result result = { .width = 400, .height = 300, .detection_count = 1, .detections = &masked };
+    struct heed_error error;
+    assert_int_equal(heed_draw_labelled(&image, &result, labels, LABELS, &late, &error), HEED_DEADLINE);
+    free(image.rgb);
+    image = grey_photo(400, 300);
+    result.detection_count = 2;
+    result.detections = boxes;
+    assert_int_equal(heed_draw_labelled(&image, &result, labels, LABELS, &late, &error), HEED_DEADLINE);
+    assert_true(untouched(&image, 10, 30));
     free(image.rgb);
 }
 
@@ -152,7 +173,7 @@ static void classes_of_one_photo_have_different_colours(void **state)
                                            { .class_index = 32, .box = { 50, 150, 40, 40 } } };
     const struct heed_result result = { .width = 300, .height = 300, .detection_count = 3, .detections = detections };
     struct heed_error error;
-    assert_int_equal(heed_draw_labelled(&image, &result, many, 33, &error), HEED_OK);
+    assert_int_equal(heed_draw_labelled(&image, &result, many, 33, NULL, &error), HEED_OK);
     assert_true(memcmp(pixel(&image, 89, 80), pixel(&image, 189, 80), 3) != 0);
     assert_true(memcmp(pixel(&image, 89, 80), pixel(&image, 89, 180), 3) != 0);
     assert_true(memcmp(pixel(&image, 189, 80), pixel(&image, 89, 180), 3) != 0);
@@ -211,6 +232,7 @@ int main(void)
         cmocka_unit_test(nothing_found_leaves_the_photo_as_it_is),
         cmocka_unit_test(a_box_is_a_line_around_what_it_holds),
         cmocka_unit_test(a_mask_tints_its_pixels_and_no_others),
+        cmocka_unit_test(drawing_stops_in_a_mask_and_between_boxes),
         cmocka_unit_test(every_shape_stays_in_photos_of_any_size),
         cmocka_unit_test(classes_of_one_photo_have_different_colours),
         cmocka_unit_test(text_is_as_wide_as_it_says_and_has_ink),

@@ -305,12 +305,12 @@ static void a_cancelled_or_late_pass_stops(void **state)
     struct bed bed = bed_make(2, MEMORY);
     const atomic_bool cancel = true;
     struct heed_detect_options options = usual;
-    options.cancel = &cancel;
+    options.stop.cancel = &cancel;
     refused(&bed, &cat, &options, HEED_CANCELLED);
     options = usual;
-    options.deadline_ns = 1;
+    options.stop.deadline_ns = 1;
     refused(&bed, &cat, &options, HEED_DEADLINE);
-    options.deadline_ns = heed_now_ns() + 3000000; /* somewhere on the way */
+    options.stop.deadline_ns = heed_now_ns() + 3000000; /* somewhere on the way */
     struct heed_result result;
     struct heed_error error;
     const enum heed_status status = heed_detect(bed.context, model, cat.bytes, cat.size, &options, &result, &error);

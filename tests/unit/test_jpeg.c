@@ -95,11 +95,11 @@ static struct decoded decode_at_least(const uint8_t *bytes, size_t size, size_t 
         d.info = heed_image_shrunk(&d.info, width, height);
         struct heed_arena arena;
         heed_arena_init_counting(&arena);
-        assert_int_equal(heed_image_decode(NULL, 0, &d.info, &arena, &d.image, &d.error), HEED_OK);
+        assert_int_equal(heed_image_decode(NULL, 0, &d.info, NULL, &arena, &d.image, &d.error), HEED_OK);
         const size_t planned = (arena.peak + HEED_ALIGN - 1) / HEED_ALIGN * HEED_ALIGN;
         d.block = aligned_alloc(HEED_ALIGN, planned);
         heed_arena_init(&arena, d.block, planned);
-        d.status = heed_image_decode(copy, size, &d.info, &arena, &d.image, &d.error);
+        d.status = heed_image_decode(copy, size, &d.info, NULL, &arena, &d.image, &d.error);
         heed_arena_deinit(&arena);
     }
     free(copy);

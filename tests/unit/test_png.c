@@ -143,7 +143,7 @@ struct decoded {
     void *block;
 };
 
-static struct decoded decode(const uint8_t *bytes, size_t size)
+static struct decoded decode_until(const struct heed_stop *stop, const uint8_t *bytes, size_t size)
 {
     struct decoded d = { 0 };
     uint8_t *const copy = malloc(size ? size : 1); /* so that a sanitizer sees a read past the end */
@@ -152,14 +152,19 @@ static struct decoded decode(const uint8_t *bytes, size_t size)
     if (d.status == HEED_OK) {
         struct heed_arena arena;
         heed_arena_init_counting(&arena);
-        assert_int_equal(heed_image_decode(NULL, 0, &d.info, &arena, &d.image, &d.error), HEED_OK);
+        assert_int_equal(heed_image_decode(NULL, 0, &d.info, NULL, &arena, &d.image, &d.error), HEED_OK);
         d.block = aligned_alloc(HEED_ALIGN, arena.peak);
         heed_arena_init(&arena, d.block, arena.peak);
-        d.status = heed_image_decode(copy, size, &d.info, &arena, &d.image, &d.error);
+        d.status = heed_image_decode(copy, size, &d.info, stop, &arena, &d.image, &d.error);
         heed_arena_deinit(&arena);
     }
     free(copy);
     return d;
+}
+
+static struct decoded decode(const uint8_t *bytes, size_t size)
+{
+    return decode_until(NULL, bytes, size);
 }
 
 static void every_colour_type_depth_transparency_and_interlacing_decodes(void **state)
@@ -324,7 +329,7 @@ static void encoded_rgb_decodes_to_the_same_bytes(void **state)
     const struct heed_image image = { .rgb = rgb, .width = W, .height = H };
     struct bytes png;
     struct heed_error error;
-    assert_int_equal(heed_image_encode_png(&image, &png.data, &png.size, &error), HEED_OK);
+    assert_int_equal(heed_image_encode_png(&image, NULL, &png.data, &png.size, &error), HEED_OK);
     struct decoded d = decode(png.data, png.size);
     assert_int_equal(d.status, HEED_OK);
     assert_memory_equal(d.image.rgb, rgb, sizeof rgb);
@@ -340,7 +345,7 @@ static void encoded_bits_are_a_png_of_depth_one(void **state)
         rows[i] = (uint8_t)(i * 40503u >> 4);
     struct bytes png;
     struct heed_error error;
-    assert_int_equal(heed_png_encode(rows, W, H, HEED_PNG_BITS, &png.data, &png.size, &error), HEED_OK);
+    assert_int_equal(heed_png_encode(rows, W, H, HEED_PNG_BITS, NULL, &png.data, &png.size, &error), HEED_OK);
     assert_int_equal(png.data[24], 1); /* IHDR's depth */
     assert_int_equal(png.data[25], SPNG_COLOR_TYPE_GRAYSCALE);
     struct decoded d = decode(png.data, png.size);
@@ -350,6 +355,32 @@ static void encoded_bits_are_a_png_of_depth_one(void **state)
             assert_int_equal(d.image.rgb[3 * (y * W + x)], rows[y * 3 + x / 8] >> (7 - x % 8) & 1 ? 255 : 0);
     free(d.block);
     free(png.data);
+}
+
+/* Too narrow for a look at the clock with every row, and wide enough for many. */
+static void reading_and_writing_stop_between_two_rows(void **state)
+{
+    (void)state;
+    const atomic_bool cancel = true;
+    const struct heed_stop late = { .deadline_ns = 1 }, left = { .cancel = &cancel };
+    const uint32_t sizes[][2] = { { 1, 100000 }, { 700, 300 } };
+    for (int i = 0; i < 2; i++) {
+        const uint32_t width = sizes[i][0], height = sizes[i][1];
+        const struct heed_image image = { .rgb = calloc(height, (size_t)width * 3), .width = width, .height = height };
+        struct bytes png;
+        struct heed_error error;
+        assert_int_equal(heed_image_encode_png(&image, &late, &png.data, &png.size, &error), HEED_DEADLINE);
+        assert_int_equal(heed_image_encode_png(&image, &left, &png.data, &png.size, &error), HEED_CANCELLED);
+        assert_int_equal(heed_image_encode_png(&image, NULL, &png.data, &png.size, &error), HEED_OK);
+        struct decoded d = decode_until(&late, png.data, png.size);
+        assert_int_equal(d.status, HEED_DEADLINE);
+        free(d.block);
+        d = decode_until(&left, png.data, png.size);
+        assert_int_equal(d.status, HEED_CANCELLED);
+        free(d.block);
+        free(png.data);
+        free(image.rgb);
+    }
 }
 
 int main(void)
@@ -362,6 +393,7 @@ int main(void)
         cmocka_unit_test(pixel_limit_is_refused_from_the_header),
         cmocka_unit_test(chunks_beside_the_pixels_are_read_up_to_a_limit),
         cmocka_unit_test(encoded_rgb_decodes_to_the_same_bytes),
+        cmocka_unit_test(reading_and_writing_stop_between_two_rows),
         cmocka_unit_test(encoded_bits_are_a_png_of_depth_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -104,7 +104,7 @@ static void png_shows_the_mask(void **state)
         struct heed_rle rle = rle_of(mask, height, width);
         size_t size;
         struct heed_error error;
-        assert_int_equal(heed_rle_to_png(&rle, &bytes, &size, &error), HEED_OK);
+        assert_int_equal(heed_rle_to_png(&rle, NULL, &bytes, &size, &error), HEED_OK);
 
         const struct heed_image_limits limits = { 0 };
         struct heed_image_info info;
@@ -113,7 +113,7 @@ static void png_shows_the_mask(void **state)
         struct heed_arena arena;
         heed_arena_init(&arena, block, sizeof block);
         struct heed_image image;
-        assert_int_equal(heed_image_decode(bytes, size, &info, &arena, &image, &error), HEED_OK);
+        assert_int_equal(heed_image_decode(bytes, size, &info, NULL, &arena, &image, &error), HEED_OK);
         assert_int_equal(image.width, width);
         assert_int_equal(image.height, height);
         for (size_t i = 0; i < (size_t)height * width; i++)
@@ -125,6 +125,18 @@ static void png_shows_the_mask(void **state)
     }
 }
 
+static void png_stops_between_two_runs(void **state)
+{
+    (void)state;
+    uint32_t runs[] = { 0, 300 * 400 };
+    const struct heed_rle rle = { .height = 300, .width = 400, .runs = runs, .run_count = 2 };
+    const struct heed_stop late = { .deadline_ns = 1 };
+    uint8_t *bytes;
+    size_t size;
+    struct heed_error error;
+    assert_int_equal(heed_rle_to_png(&rle, &late, &bytes, &size, &error), HEED_DEADLINE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -133,6 +145,7 @@ int main(void)
         cmocka_unit_test(the_largest_runs_survive_the_string),
         cmocka_unit_test(area_counts_the_pixels_that_are_set),
         cmocka_unit_test(png_shows_the_mask),
+        cmocka_unit_test(png_stops_between_two_runs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,8 @@
 
 #include <stdatomic.h>
 
+/* Of a job, or of one of its photos: then the queue is the job's, and the total is the queue and what this photo took.
+ */
 struct srv_timing {
     uint64_t queue_ns, decode_ns, infer_ns, masks_ns, total_ns;
 };

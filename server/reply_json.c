@@ -50,11 +50,12 @@ static enum heed_status print_rings(struct srv_text *text, const struct heed_rle
     return HEED_OK;
 }
 
-static enum heed_status print_png(struct srv_text *text, const struct heed_rle *rle, struct heed_error *error)
+static enum heed_status print_png(struct srv_text *text, const struct heed_rle *rle, const struct heed_stop *stop,
+                                  struct heed_error *error)
 {
     uint8_t *png;
     size_t size;
-    const enum heed_status status = heed_rle_to_png(rle, NULL, &png, &size, error);
+    const enum heed_status status = heed_rle_to_png(rle, stop, &png, &size, error);
     if (status != HEED_OK)
         return status;
     srv_text_string(text, "\"png\":\"");
@@ -65,14 +66,14 @@ static enum heed_status print_png(struct srv_text *text, const struct heed_rle *
 }
 
 static enum heed_status print_mask(struct srv_text *text, const struct heed_rle *rle, enum srv_masks masks,
-                                   struct heed_error *error)
+                                   const struct heed_stop *stop, struct heed_error *error)
 {
     srv_text_print(text, "{\"size\":[%u,%u],", rle->height, rle->width);
     enum heed_status status = HEED_OK;
     if (masks == SRV_MASKS_RLE)
         status = print_counts(text, rle, error);
     if (masks == SRV_MASKS_PNG)
-        status = print_png(text, rle, error);
+        status = print_png(text, rle, stop, error);
     if (masks == SRV_MASKS_POLYGON) {
         srv_text_string(text, "\"polygons\":");
         status = print_rings(text, rle, error);
@@ -83,7 +84,7 @@ static enum heed_status print_mask(struct srv_text *text, const struct heed_rle 
 
 static enum heed_status print_detection(struct srv_text *text, const struct heed_model_info *model,
                                         const struct heed_detection *detection, enum srv_masks masks,
-                                        struct heed_error *error)
+                                        const struct heed_stop *stop, struct heed_error *error)
 {
     const char *const label = model->labels[detection->class_index].name;
     srv_text_string(text, "{\"label\":");
@@ -95,7 +96,7 @@ static enum heed_status print_detection(struct srv_text *text, const struct heed
     enum heed_status status = HEED_OK;
     if (masks != SRV_MASKS_NONE) {
         srv_text_string(text, ",\"mask\":");
-        status = print_mask(text, &detection->mask, masks, error);
+        status = print_mask(text, &detection->mask, masks, stop, error);
         srv_text_print(text, ",\"area\":%llu", (unsigned long long)heed_rle_area(&detection->mask));
     }
     srv_text_string(text, "}");
@@ -121,8 +122,8 @@ static void print_timing(struct srv_text *text, const struct srv_timing *timing)
 }
 
 enum heed_status srv_json_result(struct srv_text *text, const char *model_name, const struct heed_model_info *model,
-                                 const struct heed_result *result, enum srv_masks masks,
-                                 const struct srv_timing *timing, struct heed_error *error)
+                                 const struct heed_result *result, enum srv_masks masks, const struct heed_stop *stop,
+                                 struct heed_error *error)
 {
     srv_text_string(text, "{");
     if (model_name) {
@@ -133,15 +134,21 @@ enum heed_status srv_json_result(struct srv_text *text, const char *model_name, 
     srv_text_print(text, "\"image\":{\"width\":%u,\"height\":%u},\"detections\":[", result->width, result->height);
     for (size_t i = 0; i < result->detection_count; i++) {
         srv_text_string(text, i ? "," : "");
-        const enum heed_status status = print_detection(text, model, &result->detections[i], masks, error);
+        enum heed_status status = heed_stop_check(stop, error);
+        if (status == HEED_OK)
+            status = print_detection(text, model, &result->detections[i], masks, stop, error);
         if (status != HEED_OK)
             return status;
     }
     srv_text_string(text, "]");
+    return HEED_OK;
+}
+
+void srv_json_result_end(struct srv_text *text, const struct srv_timing *timing)
+{
     if (timing)
         print_timing(text, timing);
     srv_text_string(text, "}");
-    return HEED_OK;
 }
 
 static enum heed_status print_segmentation(struct srv_text *text, const struct heed_rle *rle, enum srv_masks masks,
@@ -149,13 +156,14 @@ static enum heed_status print_segmentation(struct srv_text *text, const struct h
 {
     srv_text_string(text, ",\"segmentation\":");
     const enum heed_status status =
-        masks == SRV_MASKS_POLYGON ? print_rings(text, rle, error) : print_mask(text, rle, SRV_MASKS_RLE, error);
+        masks == SRV_MASKS_POLYGON ? print_rings(text, rle, error) : print_mask(text, rle, SRV_MASKS_RLE, NULL, error);
     srv_text_print(text, ",\"area\":%llu", (unsigned long long)heed_rle_area(rle));
     return status;
 }
 
 enum heed_status srv_coco_result(struct srv_text *text, const char *image_id, bool first,
-                                 const struct heed_result *result, enum srv_masks masks, struct heed_error *error)
+                                 const struct heed_result *result, enum srv_masks masks, const struct heed_stop *stop,
+                                 struct heed_error *error)
 {
     for (size_t i = 0; i < result->detection_count; i++) {
         const struct heed_detection *const detection = &result->detections[i];
@@ -164,8 +172,9 @@ enum heed_status srv_coco_result(struct srv_text *text, const char *image_id, bo
         print_box(text, detection->box);
         srv_text_string(text, ",\"score\":");
         srv_text_number(text, (double)detection->score, 4);
-        const enum heed_status status =
-            masks == SRV_MASKS_NONE ? HEED_OK : print_segmentation(text, &detection->mask, masks, error);
+        enum heed_status status = heed_stop_check(stop, error);
+        if (status == HEED_OK && masks != SRV_MASKS_NONE)
+            status = print_segmentation(text, &detection->mask, masks, error);
         if (status != HEED_OK)
             return status;
         srv_text_string(text, "}");

@@ -12,6 +12,7 @@ struct work {
     struct srv_job *job;
     struct heed_context *context;
     const struct srv_options *options;
+    struct heed_stop stop;
     struct srv_text text;
     struct srv_problem problem;
 };
@@ -33,9 +34,9 @@ static void put(struct work *work, const char *string)
     srv_text_string(&work->text, string);
 }
 
-/* One photo's part of a JSON reply. */
+/* One photo's part of a JSON reply, but for its times. */
 static enum heed_status print_result(struct work *work, size_t index, const struct heed_result *result,
-                                     const struct srv_timing *timing, struct heed_error *error)
+                                     struct heed_error *error)
 {
     const struct srv_detect *const detect = &work->job->detect;
     const struct heed_model_info *const info = detect->model->info;
@@ -44,11 +45,11 @@ static enum heed_status print_result(struct work *work, size_t index, const stru
         snprintf(number, sizeof number, "%zu", index);
         const bool first = work->text.size == 1; /* the bracket alone */
         return srv_coco_result(&work->text, detect->image_id[0] ? detect->image_id : number, first, result,
-                               detect->masks, error);
+                               detect->masks, &work->stop, error);
     }
     put(work, index ? "," : "");
     return srv_json_result(&work->text, detect->photo_count == 1 ? info->name : NULL, info, result, detect->masks,
-                           timing, error);
+                           &work->stop, error);
 }
 
 /* The picture with what was found drawn on it. */
@@ -57,11 +58,11 @@ static enum heed_status draw(struct work *work, const struct heed_result *result
     struct srv_reply *const reply = &work->job->reply;
     struct heed_image image = heed_context_image(work->context);
     uint8_t *bytes = NULL;
-    enum heed_status status = heed_draw(&image, result, work->job->detect.model->model, NULL, error);
+    enum heed_status status = heed_draw(&image, result, work->job->detect.model->model, &work->stop, error);
     const bool jpeg = work->job->detect.output == SRV_ACCEPT_JPEG;
     if (status == HEED_OK)
         status = jpeg ? heed_image_encode_jpeg(&image, (int)work->options->jpeg_quality, &bytes, &reply->size, error)
-                      : heed_image_encode_png(&image, NULL, &bytes, &reply->size, error);
+                      : heed_image_encode_png(&image, &work->stop, &bytes, &reply->size, error);
     if (status != HEED_OK)
         return status;
     reply->status = 200;
@@ -77,8 +78,23 @@ static void add_times(struct srv_timing *sum, const struct heed_result *result)
     sum->masks_ns += result->masks_ns;
 }
 
+/* The photo is done with: its time ends here, and the job's for now. */
+static void end_photo(struct work *work, const struct heed_result *result, uint64_t began_ns)
+{
+    struct srv_job *const job = work->job;
+    const uint64_t now_ns = heed_now_ns();
+    add_times(&job->timing, result);
+    job->timing.total_ns = now_ns - job->created_ns;
+    struct srv_timing timing = { .queue_ns = job->timing.queue_ns,
+                                 .total_ns = job->timing.queue_ns + now_ns - began_ns };
+    add_times(&timing, result);
+    if (job->detect.output == SRV_ACCEPT_JSON && job->detect.format == SRV_FORMAT_HEED)
+        srv_json_result_end(&work->text, &timing);
+}
+
 static bool work_on_photo(struct work *work, size_t index)
 {
+    const uint64_t began_ns = heed_now_ns();
     struct srv_job *const job = work->job;
     const struct srv_detect *const detect = &job->detect;
     const uint8_t *bytes;
@@ -93,18 +109,18 @@ static bool work_on_photo(struct work *work, size_t index)
         .classes = detect->classes,
         .masks = detect->masks != SRV_MASKS_NONE,
         .scaled_jpeg = work->options->jpeg_decoding == SRV_JPEG_SCALED && detect->output == SRV_ACCEPT_JSON,
-        .stop = { .cancel = &job->cancel, .deadline_ns = job->deadline_ns },
+        .stop = work->stop,
     };
     struct heed_result result;
     struct heed_error error;
     enum heed_status status = heed_detect(work->context, detect->model->model, bytes, size, &how, &result, &error);
     if (status == HEED_OK) {
-        add_times(&job->timing, &result);
-        job->timing.total_ns = heed_now_ns() - job->created_ns;
-        struct srv_timing timing = { .queue_ns = job->timing.queue_ns, .total_ns = job->timing.total_ns };
-        add_times(&timing, &result);
-        status = detect->output == SRV_ACCEPT_JSON ? print_result(work, index, &result, &timing, &error)
+        status = detect->output == SRV_ACCEPT_JSON ? print_result(work, index, &result, &error)
                                                    : draw(work, &result, &error);
+        if (status == HEED_OK) /* a JPEG is made in one go, whatever the time */
+            status = heed_stop_check(&work->stop, &error);
+        if (status == HEED_OK)
+            end_photo(work, &result, began_ns);
         heed_result_deinit(&result);
     }
     free(owned);
@@ -155,7 +171,10 @@ void srv_work(struct srv_job *job, struct heed_context *context, const struct sr
         return;
     }
     job->timing.queue_ns = began_ns - job->created_ns;
-    struct work work = { .job = job, .context = context, .options = options };
+    struct work work = { .job = job,
+                         .context = context,
+                         .options = options,
+                         .stop = { .cancel = &job->cancel, .deadline_ns = job->deadline_ns } };
     if (work_on_photos(&work)) {
         job->inferred = true;
         srv_server_timing(job->reply.server_timing, sizeof job->reply.server_timing, &job->timing);

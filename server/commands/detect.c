@@ -134,24 +134,27 @@ static enum heed_status write_coco(struct run *run, struct srv_text *text, const
     char *const image_id = image_id_of(photo);
     if (!image_id)
         return no_memory(error);
-    const enum heed_status status = srv_coco_result(text, image_id, run->written == 0, result, run->masks, error);
+    const enum heed_status status = srv_coco_result(text, image_id, run->written == 0, result, run->masks, NULL, error);
     free(image_id);
     return status;
 }
 
 static enum heed_status write_heed(struct run *run, struct srv_text *text, const struct heed_result *result,
-                                   uint64_t total_ns, struct heed_error *error)
+                                   uint64_t start_ns, struct heed_error *error)
 {
-    const struct srv_timing timing = {
-        .decode_ns = result->decode_ns, .infer_ns = result->infer_ns, .masks_ns = result->masks_ns, .total_ns = total_ns
-    };
     srv_text_string(text, run->written ? ",\n" : "");
     const char *const model = run->photo_count == 1 ? run->session.info->name : NULL;
-    return srv_json_result(text, model, run->session.info, result, run->masks, &timing, error);
+    const enum heed_status status = srv_json_result(text, model, run->session.info, result, run->masks, NULL, error);
+    const struct srv_timing timing = { .decode_ns = result->decode_ns,
+                                       .infer_ns = result->infer_ns,
+                                       .masks_ns = result->masks_ns,
+                                       .total_ns = heed_now_ns() - start_ns };
+    srv_json_result_end(text, &timing);
+    return status;
 }
 
 /* One photo's answer, printed at once, so that a reader of a long run sees it grow. */
-static enum heed_status print(struct run *run, const char *photo, const struct heed_result *result, uint64_t total_ns,
+static enum heed_status print(struct run *run, const char *photo, const struct heed_result *result, uint64_t start_ns,
                               struct heed_error *error)
 {
     if (run->format == FORMAT_TABLE) {
@@ -160,7 +163,7 @@ static enum heed_status print(struct run *run, const char *photo, const struct h
     }
     struct srv_text text = { 0 };
     enum heed_status status = run->format == FORMAT_COCO ? write_coco(run, &text, photo, result, error)
-                                                         : write_heed(run, &text, result, total_ns, error);
+                                                         : write_heed(run, &text, result, start_ns, error);
     if (status == HEED_OK && text.failed)
         status = no_memory(error);
     if (status == HEED_OK) {
@@ -208,18 +211,17 @@ static enum heed_status detect_one(struct run *run, const char *photo, struct he
 {
     uint8_t *bytes;
     size_t size;
-    const uint64_t start = heed_now_ns();
+    const uint64_t start_ns = heed_now_ns();
     enum heed_status status = srv_file_read(photo, &bytes, &size, error);
     if (status != HEED_OK)
         return status;
     struct heed_result result;
     status = srv_session_detect(&run->session, bytes, size, &run->options, &result, error);
     free(bytes);
-    const uint64_t total_ns = heed_now_ns() - start;
     if (status == HEED_OK && run->draw)
         status = draw(run, photo, &result, error);
     if (status == HEED_OK)
-        status = print(run, photo, &result, total_ns, error);
+        status = print(run, photo, &result, start_ns, error);
     heed_result_deinit(&result);
     return status;
 }

@@ -85,6 +85,16 @@ def test_several_photos_in_one_form_are_answered_in_order(server):
         assert one["detections"] == found(server.detect(photo(name)))
 
 
+def test_times_of_each_photo_are_its_own(server):
+    form, content_type = multipart([("image", photo("coffee.jpg"), "coffee.jpg")] * 4)
+    reply = server.detect(form, headers={"Content-Type": content_type})
+    times = [one["timing_ms"] for one in reply.json()["results"]]
+    for one in times:
+        assert one["total"] >= one["queue"] + one["decode"] + one["infer"] + one["masks"] - 0.05, one
+    whole = float(re.search(r"total;dur=([\d.]+)", reply.headers["Server-Timing"])[1])
+    assert whole >= times[0]["queue"] + sum(one["total"] - one["queue"] for one in times) - 0.1
+
+
 def test_photo_without_objects_is_an_empty_list(server):
     assert found(server.detect(blank(320, 240), "score=0.9")) == []
 

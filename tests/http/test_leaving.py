@@ -1,8 +1,10 @@
-"""A client that leaves cancels its job: in the queue, or between two layers."""
+"""A client that leaves cancels its job: in the queue, between two layers, or in the middle of the reply."""
+
+import time
 
 import metrics
 from heed import wait_until
-from pictures import photo, slow_photo
+from pictures import large_photo, photo, slow_photo
 
 CAT = photo("chelsea.jpg")
 
@@ -39,6 +41,17 @@ def test_leaving_while_it_runs_cancels_the_job(serve):
     wait_until(lambda: cancelled(server) == 1, what="the job is counted as cancelled")
     wait_until(lambda: running(server) == 0, what="the worker is free")
     assert server.detect(CAT).status == 200
+
+
+def test_leaving_while_the_reply_is_made_cancels_the_job(serve):
+    server = serve(threads=1)
+    connection = server.send_photo(large_photo(), "score=0&max=1000&masks=png")
+    wait_until(lambda: running(server) == 1, what="the photo is being worked on")
+    time.sleep(0.5) # longer than it takes to decode and to infer
+    assert running(server) == 1
+    connection.close()
+    wait_until(lambda: running(server) == 0, seconds=1, what="the worker is free")
+    wait_until(lambda: cancelled(server) == 1, what="the job is counted as cancelled")
 
 
 def test_a_crowd_that_leaves_costs_less_than_a_crowd_that_stays(serve):

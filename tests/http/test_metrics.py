@@ -1,7 +1,9 @@
 """/metrics is Prometheus text and counts what happened."""
 
+import re
+
 import metrics
-from pictures import photo
+from pictures import large_photo, photo
 
 CAT = photo("chelsea.jpg")
 
@@ -48,3 +50,12 @@ def test_counts_what_happened(serve):
     assert metrics.total(samples, metrics.BUDGET) > 0
     for phase in ("queue", "decode", "infer", "masks", "total"):
         assert metrics.phase_count(samples, phase) == 3, phase
+
+
+def test_total_is_the_time_to_the_finished_reply(serve):
+    server = serve()
+    reply = server.detect(large_photo(), headers={"Accept": "image/png"})
+    assert reply.status == 200
+    said = float(re.search(r"total;dur=([\d.]+)", reply.headers["Server-Timing"])[1]) / 1000
+    assert reply.seconds / 2 < said < reply.seconds
+    assert abs(metrics.total(metrics.read(server), "heed_total_seconds_sum") - said) < 0.001

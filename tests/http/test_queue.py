@@ -3,9 +3,11 @@
 import threading
 import time
 
+import pytest
+
 import metrics
 from heed import SANITIZED, assert_problem, read_reply, wait_until
-from pictures import photo, slow_photo
+from pictures import large_photo, photo, slow_photo
 
 CAT = photo("chelsea.jpg")
 
@@ -89,6 +91,23 @@ def test_deadline_that_passes_in_the_queue_is_answered_then_and_not_later(serve)
     assert reply.seconds < 0.1 + 0.5
     for connection in crowd:
         connection.close()
+
+
+@pytest.mark.parametrize("query, accept", [
+    ("timeout_ms=400", "image/png"), ("timeout_ms=400&score=0&max=1000", "image/jpeg"),
+    ("timeout_ms=400&score=0&max=1000&masks=png", "*/*"), ("timeout_ms=400&score=0&max=1000&masks=png", "image/png")])
+def test_deadline_that_passes_while_the_reply_is_made_is_504_then(serve, query, accept):
+    reply = serve(threads=1).detect(large_photo(), query, {"Accept": accept})
+    assert_problem(reply, 504, "400")
+    assert reply.seconds < 0.4 + 1 or SANITIZED
+
+
+def test_deadline_that_passes_while_a_png_is_read_is_504_then(serve):
+    server = serve(threads=1)
+    whole = server.detect(large_photo("PNG"))
+    reply = server.detect(large_photo("PNG"), "timeout_ms=20")
+    assert_problem(reply, 504, "20")
+    assert reply.seconds < whole.seconds - whole.json()["timing_ms"]["decode"] / 1000 / 2 or SANITIZED
 
 
 def test_server_s_own_deadline_holds_when_the_client_names_none(serve):

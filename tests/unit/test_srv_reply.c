@@ -73,7 +73,8 @@ static void result_is(enum srv_masks masks, const char *wanted)
 {
     struct srv_text text = { 0 };
     struct heed_error error;
-    assert_int_equal(srv_json_result(&text, "m", &info, &result, masks, &timing, &error), HEED_OK);
+    assert_int_equal(srv_json_result(&text, "m", &info, &result, masks, NULL, &error), HEED_OK);
+    srv_json_result_end(&text, &timing);
     assert_string_equal(text.data, wanted);
     srv_text_deinit(&text);
 }
@@ -96,6 +97,7 @@ static void polygons_and_png_hold_the_same_mask(void **state)
     struct srv_text text = { 0 };
     struct heed_error error;
     assert_int_equal(srv_json_result(&text, NULL, &info, &result, SRV_MASKS_POLYGON, NULL, &error), HEED_OK);
+    srv_json_result_end(&text, NULL);
     json_t *reply = json_loads(text.data, 0, NULL);
     assert_non_null(reply);
     assert_null(json_object_get(reply, "model"));
@@ -115,8 +117,8 @@ static void coco_is_an_array_s_elements(void **state)
     (void)state;
     struct srv_text text = { 0 };
     struct heed_error error;
-    assert_int_equal(srv_coco_result(&text, "42", true, &result, SRV_MASKS_NONE, &error), HEED_OK);
-    assert_int_equal(srv_coco_result(&text, "\"b\"", false, &result, SRV_MASKS_RLE, &error), HEED_OK);
+    assert_int_equal(srv_coco_result(&text, "42", true, &result, SRV_MASKS_NONE, NULL, &error), HEED_OK);
+    assert_int_equal(srv_coco_result(&text, "\"b\"", false, &result, SRV_MASKS_RLE, NULL, &error), HEED_OK);
     assert_string_equal(text.data, "{\"image_id\":42,\"category_id\":17,\"bbox\":[0,0.13,3,2],\"score\":0.934},"
                                    "{\"image_id\":\"b\",\"category_id\":17,\"bbox\":[0,0.13,3,2],\"score\":0.934,"
                                    "\"segmentation\":{\"size\":[2,3],\"counts\":\"0220\"},\"area\":4}");

@@ -234,8 +234,9 @@ void heed_context_profile(struct heed_context *context, struct heed_profile *pro
 struct paste {
     const struct heed_findings *findings;
     struct heed_result *result;
-    const struct heed_stop *stop;
-    atomic_int status; /* of a tile that failed: the others do nothing then */
+    const struct heed_detect_options *options;
+    atomic_size_t bytes; /* of the run lengths so far */
+    atomic_int status;   /* of a tile that failed: the others do nothing then */
 };
 
 static void paste_tile(void *arg, size_t tile, unsigned lane)
@@ -244,27 +245,37 @@ static void paste_tile(void *arg, size_t tile, unsigned lane)
     struct paste *const paste = arg;
     if (atomic_load(&paste->status) != HEED_OK)
         return;
-    enum heed_status status = heed_stop_check(paste->stop, NULL);
+    const size_t most = paste->options->mask_bytes_max, used = atomic_load(&paste->bytes);
+    struct heed_rle *const mask = &paste->result->detections[tile].mask;
+    enum heed_status status = heed_stop_check(&paste->options->stop, NULL);
+    if (status == HEED_OK && most && used + sizeof *mask->runs > most)
+        status = HEED_OUTGROWN;
     if (status == HEED_OK)
         status = heed_mask_paste(paste->findings->mask_logits + tile * HEED_MASK_SIDE * HEED_MASK_SIDE, HEED_MASK_SIDE,
                                  paste->findings->found[tile].box, paste->result->height, paste->result->width,
-                                 &paste->result->detections[tile].mask, NULL);
-    if (status != HEED_OK)
+                                 most ? (most - used) / sizeof *mask->runs : 0, mask, NULL);
+    if (status == HEED_OK)
+        atomic_fetch_add(&paste->bytes, mask->run_count * sizeof *mask->runs);
+    else
         atomic_store(&paste->status, (int)status);
 }
 
 static enum heed_status paste_masks(struct heed_crew *crew, const struct heed_findings *findings,
-                                    const struct heed_stop *stop, struct heed_result *result, struct heed_error *error)
+                                    const struct heed_detect_options *options, struct heed_result *result,
+                                    struct heed_error *error)
 {
-    struct paste paste = { .findings = findings, .result = result, .stop = stop };
+    struct paste paste = { .findings = findings, .result = result, .options = options };
     heed_crew_run(crew, paste_tile, &paste, findings->count);
     const enum heed_status status = (enum heed_status)atomic_load(&paste.status);
+    if (status == HEED_OUTGROWN)
+        return heed_fail(error, status, "the masks of %zu detections take more than %zu bytes", findings->count,
+                         options->mask_bytes_max);
     return status == HEED_OK ? HEED_OK
                              : heed_fail(error, status, "%zu masks: %s", findings->count, heed_status_text(status));
 }
 
 static enum heed_status copy_out(const struct heed_model *model, struct heed_crew *crew,
-                                 const struct heed_findings *findings, const struct heed_stop *stop,
+                                 const struct heed_findings *findings, const struct heed_detect_options *options,
                                  struct heed_result *result, struct heed_error *error)
 {
     result->detections = calloc(findings->count + 1, sizeof *result->detections);
@@ -282,7 +293,7 @@ static enum heed_status copy_out(const struct heed_model *model, struct heed_cre
             .box = { box[0], box[1], box[2] - box[0], box[3] - box[1] },
         };
     }
-    return findings->mask_logits ? paste_masks(crew, findings, stop, result, error) : HEED_OK;
+    return findings->mask_logits ? paste_masks(crew, findings, options, result, error) : HEED_OK;
 }
 
 void heed_result_deinit(struct heed_result *result)
@@ -363,7 +374,8 @@ static enum heed_status receive(struct heed_context *context, const struct heed_
 
 static enum heed_status infer(struct heed_context *context, const struct heed_model *model,
                               struct heed_forward *forward, const struct heed_query *query,
-                              const struct heed_stop *stop, struct heed_result *result, struct heed_error *error)
+                              const struct heed_detect_options *options, struct heed_result *result,
+                              struct heed_error *error)
 {
     struct heed_findings findings = { 0 };
     const uint64_t start = heed_now_ns();
@@ -371,7 +383,7 @@ static enum heed_status infer(struct heed_context *context, const struct heed_mo
     if (forward->status != HEED_OK)
         return heed_fail(error, forward->status, "%s", heed_status_text(forward->status));
     const uint64_t inferred = heed_now_ns();
-    const enum heed_status status = copy_out(model, context->crew, &findings, stop, result, error);
+    const enum heed_status status = copy_out(model, context->crew, &findings, options, result, error);
     result->infer_ns = inferred - start;
     result->masks_ns = heed_now_ns() - inferred;
     return status;
@@ -400,7 +412,7 @@ enum heed_status heed_detect(struct heed_context *context, const struct heed_mod
         return status;
 
     const size_t mark = heed_arena_mark(&context->arena);
-    status = infer(context, model, &forward, &query, &options->stop, result, error);
+    status = infer(context, model, &forward, &query, options, result, error);
     heed_arena_release(&context->arena, mark);
     if (status != HEED_OK)
         heed_result_deinit(result);

@@ -59,7 +59,8 @@ extern "C" {
     X(IO,           "a file cannot be read or written")                 \
     X(NO_MEMORY,    "memory ran out")                                   \
     X(CANCELLED,    "the work was cancelled")                           \
-    X(DEADLINE,     "the deadline has passed")
+    X(DEADLINE,     "the deadline has passed")                          \
+    X(OUTGROWN,     "the result is beyond a configured limit")
 
 enum heed_status {
 #define X(name, text) HEED_##name,
@@ -241,6 +242,7 @@ struct heed_detect_options {
     uint32_t detections_max;    /* 1..1000; 0: the model's */
     const bool *classes;        /* by class index, true to report; NULL for all */
     bool masks;                 /* false: boxes only, the mask head does not run */
+    size_t mask_bytes_max;      /* of the run lengths of all masks together; 0: no limit */
     bool scaled_jpeg;           /* true: a JPEG of twice the network's input or more is decoded at a half, a quarter or
                                    an eighth, which is faster and almost the same; heed_context_image is then that
                                    smaller picture, not one to draw on */

@@ -19,7 +19,7 @@ static const enum srv_refusal of_status[HEED_STATUS_COUNT] = {
     [HEED_TOO_LARGE] = SRV_IMAGE_TOO_LARGE, [HEED_BAD_MODEL] = SRV_FAULT,
     [HEED_BAD_WEIGHTS] = SRV_FAULT,         [HEED_IO] = SRV_FAULT,
     [HEED_NO_MEMORY] = SRV_NO_MEMORY,       [HEED_CANCELLED] = SRV_CLIENT_LEFT,
-    [HEED_DEADLINE] = SRV_DEADLINE,
+    [HEED_DEADLINE] = SRV_DEADLINE,         [HEED_OUTGROWN] = SRV_TOO_MUCH_MEMORY,
 };
 
 unsigned srv_refusal_http(enum srv_refusal refusal)

@@ -16,6 +16,7 @@
     X(METHOD,            405, "method",            "Method not allowed")             \
     X(SLOW_CLIENT,       408, "slow_client",       "The request did not arrive in time") \
     X(BODY_TOO_LARGE,    413, "body_too_large",    "The body is too large")          \
+    X(TOO_MUCH_MEMORY,   413, "too_much_memory",   "The request needs too much memory") \
     X(IMAGE_TOO_LARGE,   413, "image_too_large",   "The image is too large")         \
     X(TARGET_TOO_LONG,   414, "target_too_long",   "The request target is too long") \
     X(NOT_AN_IMAGE,      415, "not_an_image",      "Not an image type that is read") \

@@ -27,23 +27,28 @@ enum { SIDE_MAX = 64 };
 
 struct runs {
     uint32_t *items;
-    size_t count, capacity; /* items[count - 1] is still growing */
-    bool value, no_memory;
+    size_t count, capacity, max; /* items[count - 1] is still growing */
+    bool value;
+    enum heed_status status; /* sticky */
 };
 
 static void runs_add(struct runs *runs, bool value, size_t length)
 {
-    if (length == 0 || runs->no_memory)
+    if (length == 0 || runs->status != HEED_OK)
         return;
     if (value == runs->value && runs->count) {
         runs->items[runs->count - 1] += (uint32_t)length;
+        return;
+    }
+    if (runs->count + 2 > runs->max) {
+        runs->status = HEED_OUTGROWN;
         return;
     }
     if (runs->count + 2 > runs->capacity) {
         const size_t capacity = runs->capacity ? 2 * runs->capacity : 64;
         uint32_t *const items = realloc(runs->items, capacity * sizeof *items);
         if (!items) {
-            runs->no_memory = true;
+            runs->status = HEED_NO_MEMORY;
             return;
         }
         runs->items = items;
@@ -160,7 +165,7 @@ static void paste_column(const struct paste *p, size_t x, struct runs *runs)
 }
 
 enum heed_status heed_mask_paste(const float *logits, size_t side, const float box[4], uint32_t height, uint32_t width,
-                                 struct heed_rle *rle, struct heed_error *error)
+                                 size_t runs_max, struct heed_rle *rle, struct heed_error *error)
 {
     assert(side >= 1);
     assert(side <= SIDE_MAX);
@@ -175,7 +180,7 @@ enum heed_status heed_mask_paste(const float *logits, size_t side, const float b
         .x = extent_of(box[0], box[2], side, width),
         .y = extent_of(box[1], box[3], side, height),
     };
-    struct runs runs = { 0 };
+    struct runs runs = { .max = runs_max ? runs_max : SIZE_MAX };
     if (p.x.first < p.x.end && p.y.first < p.y.end) {
         p.shares = malloc((p.y.end - p.y.first) * sizeof *p.shares);
         if (!p.shares)
@@ -193,11 +198,13 @@ enum heed_status heed_mask_paste(const float *logits, size_t side, const float b
     } else {
         runs_add(&runs, false, pixels);
     }
-    if (runs.no_memory) {
+    if (runs.status != HEED_OK) {
         free(runs.items);
-        return heed_fail(error, HEED_NO_MEMORY, "runs of a mask of %u x %u", width, height);
+        return heed_fail(error, runs.status, "runs of a mask of %u x %u: %s", width, height,
+                         heed_status_text(runs.status));
     }
-    rle->runs = runs.items;
+    uint32_t *const fitted = realloc(runs.items, runs.count * sizeof *runs.items);
+    rle->runs = fitted ? fitted : runs.items;
     rle->run_count = runs.count;
     return HEED_OK;
 }

@@ -7,8 +7,9 @@
 #include "heed.h"
 
 /* box: x1, y1, x2, y2 in pixels of the (height, width) image; logits (side, side), before the sigmoid. The runs are the
- * caller's: free(rle->runs). */
+ * caller's: free(rle->runs); no larger than they must be. More than runs_max of them are HEED_OUTGROWN; 0: no limit. */
 HEED_CHECKED enum heed_status heed_mask_paste(const float *logits, size_t side, const float box[4], uint32_t height,
-                                              uint32_t width, struct heed_rle *rle, struct heed_error *error);
+                                              uint32_t width, size_t runs_max, struct heed_rle *rle,
+                                              struct heed_error *error);
 
 #endif

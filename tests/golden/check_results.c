@@ -142,7 +142,7 @@ static void pasted_masks_and_their_strings_are_those_of_torchvision_and_pycocoto
 
         struct heed_rle rle;
         struct heed_error error;
-        if (heed_mask_paste(logits, SIDE, box, (uint32_t)photo[0], (uint32_t)photo[1], &rle, &error) != HEED_OK)
+        if (heed_mask_paste(logits, SIDE, box, (uint32_t)photo[0], (uint32_t)photo[1], 0, &rle, &error) != HEED_OK)
             fail_msg("%s", error.text);
         const size_t differing =
             mask_bits_check(&rle, golden_text(c, "mask"), golden_text(c, "doubt"), golden_text(c, "name"));

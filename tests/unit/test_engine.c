@@ -322,6 +322,28 @@ static void a_cancelled_or_late_pass_stops(void **state)
     bed_free(&bed);
 }
 
+static void masks_beyond_their_limit_are_refused(void **state)
+{
+    (void)state;
+    struct bed bed = bed_make(2, MEMORY);
+    struct heed_detect_options options = usual;
+    options.masks = true;
+    struct heed_result result = detect(&bed, &cat, &options);
+    size_t bytes = 0;
+    for (size_t i = 0; i < result.detection_count; i++)
+        bytes += result.detections[i].mask.run_count * sizeof(uint32_t);
+    heed_result_deinit(&result);
+    assert_true(bytes > 100);
+    options.mask_bytes_max = bytes / 2;
+    refused(&bed, &cat, &options, HEED_OUTGROWN);
+    options.mask_bytes_max = 1;
+    refused(&bed, &cat, &options, HEED_OUTGROWN);
+    options.mask_bytes_max = bytes + 16;
+    result = detect(&bed, &cat, &options);
+    heed_result_deinit(&result);
+    bed_free(&bed);
+}
+
 /* ---- Memory ---------------------------------------------------------------------------------------- */
 
 /* A JPEG of this size; with an orientation other than 1, an EXIF segment behind its first two bytes says so. */
@@ -407,6 +429,7 @@ int main(void)
         cmocka_unit_test(what_is_no_photo_is_refused_and_harms_nothing),
         cmocka_unit_test(options_outside_their_range_are_refused),
         cmocka_unit_test(a_cancelled_or_late_pass_stops),
+        cmocka_unit_test(masks_beyond_their_limit_are_refused),
         cmocka_unit_test(the_memory_that_is_told_is_enough),
         cmocka_unit_test(a_photo_that_needs_more_than_the_context_has_is_refused),
         cmocka_unit_test(memory_grows_with_the_photo_and_never_wraps),

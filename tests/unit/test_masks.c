@@ -56,7 +56,7 @@ static void assert_pastes_like_the_plain_way(const float *logits, const float bo
 {
     struct heed_rle rle;
     struct heed_error error;
-    assert_int_equal(heed_mask_paste(logits, SIDE, box, height, width, &rle, &error), HEED_OK);
+    assert_int_equal(heed_mask_paste(logits, SIDE, box, height, width, 0, &rle, &error), HEED_OK);
     uint8_t *const mask = plain_paste(logits, box, height, width);
     struct heed_rle wanted = rle_of(mask, height, width);
     if (rle.run_count != wanted.run_count || memcmp(rle.runs, wanted.runs, rle.run_count * sizeof *rle.runs) != 0)
@@ -133,7 +133,7 @@ static void a_box_outside_the_photo_leaves_one_run_of_zeros(void **state)
     for (size_t i = 0; i < sizeof boxes / sizeof *boxes; i++) {
         struct heed_rle rle;
         struct heed_error error;
-        assert_int_equal(heed_mask_paste(logits, SIDE, boxes[i], 30, 40, &rle, &error), HEED_OK);
+        assert_int_equal(heed_mask_paste(logits, SIDE, boxes[i], 30, 40, 0, &rle, &error), HEED_OK);
         assert_int_equal(rle.run_count, 1);
         assert_int_equal(rle.runs[0], 1200);
         free(rle.runs);
@@ -146,8 +146,27 @@ static void a_mask_with_more_pixels_than_a_run_can_count_is_refused(void **state
     float logits[SIDE * SIDE] = { 0 };
     struct heed_rle rle;
     struct heed_error error;
-    assert_int_equal(heed_mask_paste(logits, SIDE, (const float[4]){ 0, 0, 1, 1 }, 70000, 70000, &rle, &error),
+    assert_int_equal(heed_mask_paste(logits, SIDE, (const float[4]){ 0, 0, 1, 1 }, 70000, 70000, 0, &rle, &error),
                      HEED_TOO_LARGE);
+}
+
+static void more_runs_than_allowed_are_not_made(void **state)
+{
+    (void)state;
+    float logits[SIDE * SIDE];
+    for (int i = 0; i < SIDE * SIDE; i++)
+        logits[i] = 9.0f;
+    const float box[4] = { 0, 100, 900, 200 };
+    struct heed_rle rle;
+    struct heed_error error;
+    assert_int_equal(heed_mask_paste(logits, SIDE, box, 300, 900, 0, &rle, &error), HEED_OK);
+    const size_t count = rle.run_count;
+    assert_true(count > 1000);
+    free(rle.runs);
+    assert_int_equal(heed_mask_paste(logits, SIDE, box, 300, 900, count / 2, &rle, &error), HEED_OUTGROWN);
+    assert_int_equal(heed_mask_paste(logits, SIDE, box, 300, 900, count + 2, &rle, &error), HEED_OK);
+    assert_int_equal(rle.run_count, count);
+    free(rle.runs);
 }
 
 int main(void)
@@ -156,6 +175,7 @@ int main(void)
         cmocka_unit_test(random_boxes_equal_paste_then_encode),
         cmocka_unit_test(a_large_photo_equals_paste_then_encode),
         cmocka_unit_test(a_box_outside_the_photo_leaves_one_run_of_zeros),
+        cmocka_unit_test(more_runs_than_allowed_are_not_made),
         cmocka_unit_test(a_mask_with_more_pixels_than_a_run_can_count_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -55,7 +55,7 @@ static bool refuse_full(const struct srv_server *server, struct srv_problem *pro
 
 static bool refuse_memory_for_ever(const struct srv_server *server, struct srv_problem *problem)
 {
-    return srv_refuse(problem, SRV_BODY_TOO_LARGE,
+    return srv_refuse(problem, SRV_TOO_MUCH_MEMORY,
                       "the request needs more memory than the %zu MiB all requests together may hold",
                       server->budget.flight >> 20);
 }

@@ -145,7 +145,7 @@ static bool gather(struct srv_body_json *json, json_t *root, bool was_cut, struc
                 return srv_refuse(problem, SRV_MALFORMED, "\"image\" must be a string of base64");
             if (!was_cut) {
                 json->image = (const uint8_t *)json_string_value(value);
-                json->image_size = json_string_length(value);
+                json->image_size = json->held = json_string_length(value);
             }
             continue;
         }

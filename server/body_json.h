@@ -9,6 +9,7 @@
 struct srv_body_json {
     const uint8_t *image; /* base64 inside the body; NULL: no member "image" */
     size_t image_size;
+    size_t held;              /* bytes it takes besides the body, where those are many */
     struct srv_pairs members; /* the others, as text */
     void *keep[2];            /* what the pairs borrow from */
 };

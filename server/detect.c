@@ -285,8 +285,24 @@ static bool refuse_photo(struct srv_problem *problem, size_t index, size_t count
     return srv_refuse(problem, reason, "image %zu of %zu: %s", index + 1, count, error->text);
 }
 
-/* Of a base64 photo only the first bytes are decoded here, the worker decodes the rest; a header that is longer than
- * that looks damaged here and is judged there. */
+/* The caller frees *bytes. With `whole` the end must be one. */
+static bool decode_base64(const uint8_t *text, size_t text_size, bool whole, uint8_t **bytes, size_t *size,
+                          struct srv_problem *problem)
+{
+    *bytes = malloc(BASE64_DECODE_LENGTH(text_size) + 1);
+    if (!*bytes)
+        return srv_refuse(problem, SRV_NO_MEMORY, "there is no memory to decode the base64 image");
+    struct base64_decode_ctx state;
+    base64_decode_init(&state);
+    if (base64_decode_update(&state, size, *bytes, text_size, (const char *)text) &&
+        (!whole || base64_decode_final(&state)))
+        return true;
+    free(*bytes);
+    return srv_refuse(problem, SRV_MALFORMED, "\"image\" is not base64");
+}
+
+/* The first bytes of a base64 photo are mostly enough for its header; only where they are not all of it is decoded
+ * here, and once more by the worker. */
 static bool probe(struct reader *reader, size_t index)
 {
     enum { LOOK = 96 * 1024 };
@@ -295,23 +311,22 @@ static bool probe(struct reader *reader, size_t index)
     const struct heed_image_limits limits = { .bytes_max = 0,
                                               .pixels_max = options->pixels_max,
                                               .scans_max = (uint32_t)options->scans_max };
-    struct srv_photo look = *photo;
-    if (look.base64 && look.size > LOOK)
-        look.size = LOOK; /* a multiple of 4: whole base64 groups, where no white space stands between */
-    const bool whole = look.size == photo->size;
-    uint8_t *owned;
-    size_t size;
-    if (!srv_photo_bytes(&look, &look.bytes, &size, &owned, reader->problem))
-        return !whole;
     struct heed_error error;
-    const enum heed_status status = heed_image_probe(look.bytes, size, &limits, &photo->info, &error);
-    free(owned);
-    if (status == HEED_OK || (!whole && status == HEED_BAD_IMAGE)) {
-        if (status != HEED_OK)
-            photo->info = (struct heed_image_info){ 0 };
-        return true;
+    enum heed_status status = HEED_BAD_IMAGE;
+    if (!photo->base64)
+        status = heed_image_probe(photo->bytes, photo->size, &limits, &photo->info, &error);
+    for (size_t look = LOOK; photo->base64 && status == HEED_BAD_IMAGE; look = SIZE_MAX) {
+        const bool whole = photo->size <= look;
+        uint8_t *bytes;
+        size_t size;
+        if (!decode_base64(photo->bytes, whole ? photo->size : look, whole, &bytes, &size, reader->problem))
+            return false;
+        status = heed_image_probe(bytes, size, &limits, &photo->info, &error);
+        free(bytes);
+        if (whole)
+            break;
     }
-    return refuse_photo(reader->problem, index, reader->detect->photo_count, &error);
+    return status == HEED_OK || refuse_photo(reader->problem, index, reader->detect->photo_count, &error);
 }
 
 bool srv_detect_read(struct srv_detect *detect, const struct srv_request *request, const struct srv_models *models,
@@ -355,55 +370,74 @@ bool srv_photo_bytes(const struct srv_photo *photo, const uint8_t **bytes, size_
     *size = photo->size;
     if (!photo->base64)
         return true;
-    uint8_t *const decoded = malloc(BASE64_DECODE_LENGTH(photo->size) + 1);
-    if (!decoded)
-        return srv_refuse(problem, SRV_NO_MEMORY, "there is no memory to decode the base64 image");
-    struct base64_decode_ctx state;
-    base64_decode_init(&state);
-    if (!base64_decode_update(&state, size, decoded, photo->size, (const char *)photo->bytes) ||
-        !base64_decode_final(&state)) {
-        free(decoded);
-        return srv_refuse(problem, SRV_MALFORMED, "\"image\" is not base64");
+    if (!decode_base64(photo->bytes, photo->size, true, owned, size, problem)) {
+        *owned = NULL;
+        return false;
     }
-    *bytes = *owned = decoded;
+    *bytes = *owned;
     return true;
 }
 
-/* The sides of a photo, or what is taken for them where the header was out of reach. */
-static void sides(const struct srv_photo *photo, size_t *width, size_t *height)
+/* ---- Memory -------------------------------------------------------------------------------------- */
+
+static size_t smaller(size_t a, size_t b)
 {
-    enum { UNKNOWN_SIDE = 4096 };
-    *width = photo->info.width ? photo->info.width : UNKNOWN_SIDE;
-    *height = photo->info.height ? photo->info.height : UNKNOWN_SIDE;
+    return a < b ? a : b;
+}
+
+/* Of one mask in the reply. Measured on masks as large as the photo: run lengths up to 4 bytes a column; rings up to 10
+ * and PNG up to 5 bytes for each pixel of half the photo's perimeter. */
+static size_t mask_text_bytes(enum srv_masks masks, size_t width, size_t height)
+{
+    switch (masks) {
+    case SRV_MASKS_RLE:
+        return width * 6;
+    case SRV_MASKS_POLYGON:
+        return (width + height) * 16;
+    case SRV_MASKS_PNG:
+        return (width + height) * 8;
+    case SRV_MASKS_NONE:
+        break;
+    }
+    return 0;
+}
+
+void srv_detect_plan(struct srv_detect *detect, size_t flight_bytes)
+{
+    enum { BASE = 64 * 1024, RAGGED_MAX = 512 * 1024, DETECTION = 512, RUNS = 2 * sizeof(uint32_t) };
+    const bool drawn = detect->output != SRV_ACCEPT_JSON, masks = detect->masks != SRV_MASKS_NONE;
+    size_t reply = BASE, runs = 0;
+    for (size_t i = 0; i < detect->photo_count; i++) {
+        const size_t width = detect->photos[i].info.width, height = detect->photos[i].info.height;
+        /* A column is mostly entered and left once; where it is not, in one ragged mask among few, this is more. */
+        const size_t ragged = masks ? smaller(2 * width * height, RAGGED_MAX) : 0;
+        const size_t photo_runs = ragged + detect->max * width * RUNS;
+        reply += drawn ? 0 : ragged + detect->max * (DETECTION + mask_text_bytes(detect->masks, width, height));
+        runs = photo_runs > runs ? photo_runs : runs;
+    }
+    detect->reply_bytes_max = smaller(reply, flight_bytes / 4);
+    detect->mask_bytes_max = masks ? smaller(BASE + runs, flight_bytes / 16) : 0;
 }
 
 size_t srv_detect_cost(const struct srv_detect *detect)
 {
-    /* A mask mostly enters and leaves a pixel column once: two runs, each four bytes and then a few characters of text.
-     */
-    enum { BASE = 64 * 1024, DETECTION = 512, RUNS_BYTES = 2 * (4 + 3) };
-    size_t cost = BASE;
-    for (size_t i = 0; i < detect->photo_count; i++) {
-        size_t width, height;
-        sides(&detect->photos[i], &width, &height);
-        cost += detect->max * (DETECTION + (detect->masks == SRV_MASKS_NONE ? 0 : width * RUNS_BYTES));
-    }
-    return cost;
+    return detect->reply_bytes_max + detect->json.held;
 }
 
 size_t srv_detect_work_bytes(const struct srv_detect *detect)
 {
-    enum { UNKNOWN_CODEC_BYTES = 3, DRAWN_BYTES = 3 }; /* a pixel */
-    size_t largest = 0;                                /* photos are worked on one after the other */
+    enum { DRAWN_BYTES = 3 }; /* a pixel */
+    size_t largest = 0;       /* photos are worked on one after the other */
     for (size_t i = 0; i < detect->photo_count; i++) {
         const struct srv_photo *const photo = &detect->photos[i];
-        size_t width, height;
-        sides(photo, &width, &height);
+        const size_t pixels = (size_t)photo->info.width * photo->info.height;
         size_t bytes = photo->base64 ? BASE64_DECODE_LENGTH(photo->size) : 0;
-        bytes += photo->info.width ? photo->info.codec_bytes : width * height * UNKNOWN_CODEC_BYTES;
+        bytes += photo->info.codec_bytes;
         if (detect->output != SRV_ACCEPT_JSON)
-            bytes += width * height * DRAWN_BYTES;
+            bytes += pixels * DRAWN_BYTES;
+        else if (detect->masks == SRV_MASKS_PNG)
+            bytes += pixels / 8;
         largest = bytes > largest ? bytes : largest;
     }
-    return largest;
+    return largest + detect->mask_bytes_max;
 }

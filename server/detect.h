@@ -16,8 +16,8 @@ enum srv_format { SRV_FORMAT_HEED, SRV_FORMAT_COCO };
 struct srv_photo {
     const uint8_t *bytes; /* borrowed from the body, or from detect.json */
     size_t size;
-    bool base64;                 /* bytes are base64, to be decoded by whoever works on the photo */
-    struct heed_image_info info; /* width 0: the header was out of reach of a cheap look */
+    bool base64; /* bytes are base64, to be decoded by whoever works on the photo */
+    struct heed_image_info info;
 };
 
 struct srv_detect {
@@ -34,6 +34,9 @@ struct srv_detect {
     struct srv_photo *photos;            /* owned */
     size_t photo_count;
     struct srv_body_json json; /* where the body was JSON */
+    /* Limits that srv_detect_plan sets; 0: none. */
+    size_t reply_bytes_max; /* of a JSON reply */
+    size_t mask_bytes_max;  /* of a photo's run lengths */
 };
 
 /* Options and photos of the request, each photo's header checked against the limits. Deinit either way. */
@@ -45,9 +48,13 @@ void srv_detect_deinit(struct srv_detect *detect);
 bool srv_photo_bytes(const struct srv_photo *photo, const uint8_t **bytes, size_t *size, uint8_t **owned,
                      struct srv_problem *problem);
 
-/* Upper estimates of the memory the request takes besides its body: for what is found and for the reply, held until
- * that is sent; and beside the worker's context while it is worked on: decoded base64, the codec's own, the drawn
- * picture. */
+/* How much the answer may take. Nobody knows before how large masks are, so a generous guess is the limit, and never
+ * more than a share of the `flight_bytes` all requests may hold together: no request is refused for a guess, and one
+ * that outgrows it ends with HEED_OUTGROWN. */
+void srv_detect_plan(struct srv_detect *detect, size_t flight_bytes);
+
+/* Then: the memory the request takes besides its body. For the reply, held until that is sent; and beside the worker's
+ * context while it is worked on: decoded base64, the codec's own, run lengths, the drawn picture. */
 size_t srv_detect_cost(const struct srv_detect *detect);
 size_t srv_detect_work_bytes(const struct srv_detect *detect);
 

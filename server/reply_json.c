@@ -5,6 +5,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* Asked between two detections. */
+static enum heed_status go_on(const struct srv_text *text, const struct heed_stop *stop, struct heed_error *error)
+{
+    if (!text->outgrown)
+        return heed_stop_check(stop, error);
+    error->status = HEED_OUTGROWN;
+    snprintf(error->text, sizeof error->text, "the answer is larger than the %zu bytes kept for it", text->size_max);
+    return HEED_OUTGROWN;
+}
+
 static double ms(uint64_t ns)
 {
     return (double)ns / 1e6;
@@ -134,9 +144,9 @@ enum heed_status srv_json_result(struct srv_text *text, const char *model_name, 
     srv_text_print(text, "\"image\":{\"width\":%u,\"height\":%u},\"detections\":[", result->width, result->height);
     for (size_t i = 0; i < result->detection_count; i++) {
         srv_text_string(text, i ? "," : "");
-        enum heed_status status = heed_stop_check(stop, error);
+        enum heed_status status = print_detection(text, model, &result->detections[i], masks, stop, error);
         if (status == HEED_OK)
-            status = print_detection(text, model, &result->detections[i], masks, stop, error);
+            status = go_on(text, stop, error);
         if (status != HEED_OK)
             return status;
     }
@@ -172,12 +182,14 @@ enum heed_status srv_coco_result(struct srv_text *text, const char *image_id, bo
         print_box(text, detection->box);
         srv_text_string(text, ",\"score\":");
         srv_text_number(text, (double)detection->score, 4);
-        enum heed_status status = heed_stop_check(stop, error);
-        if (status == HEED_OK && masks != SRV_MASKS_NONE)
+        enum heed_status status = HEED_OK;
+        if (masks != SRV_MASKS_NONE)
             status = print_segmentation(text, &detection->mask, masks, error);
+        srv_text_string(text, "}");
+        if (status == HEED_OK)
+            status = go_on(text, stop, error);
         if (status != HEED_OK)
             return status;
-        srv_text_string(text, "}");
     }
     return HEED_OK;
 }

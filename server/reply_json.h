@@ -7,9 +7,9 @@
 #include "job.h"
 #include "text.h"
 
-/* {"image": {...}, "detections": [...] of one photo, model_name before it where that is not NULL. Can be stopped
- * between two detections. srv_json_result_end writes ,"timing_ms": {...}}: what it took to write all before it is known
- * then. `timing` NULL leaves the times out. */
+/* {"image": {...}, "detections": [...] of one photo, model_name before it where that is not NULL. Ends with
+ * HEED_OUTGROWN at the text's limit; can be stopped between two detections. srv_json_result_end writes ,"timing_ms":
+ * {...}}: what it took to write all before it is known then. `timing` NULL leaves the times out. */
 HEED_CHECKED enum heed_status srv_json_result(struct srv_text *text, const char *model_name,
                                               const struct heed_model_info *model, const struct heed_result *result,
                                               enum srv_masks masks, const struct heed_stop *stop,

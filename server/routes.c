@@ -119,6 +119,7 @@ static bool start_job(struct srv_server *server, struct srv_request *request, st
     const char *const model = job->detect.model->info->name;
     if (key && !srv_key_allows(key, model))
         return srv_refuse(problem, SRV_KEY_NOT_ALLOWED, "the API key is not allowed to use the model \"%s\"", model);
+    srv_detect_plan(&job->detect, server->budget.flight);
     const size_t before = request->reserved;
     if (!srv_admit_bytes(server, request, srv_detect_cost(&job->detect), problem))
         return false;

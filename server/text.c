@@ -19,11 +19,17 @@ static bool reserve(struct srv_text *text, size_t more)
         text->failed = true;
         return false;
     }
+    if (text->size_max && wanted > text->size_max) {
+        text->failed = text->outgrown = true;
+        return false;
+    }
     if (wanted < text->capacity)
         return true;
     size_t capacity = text->capacity ? text->capacity : 256;
     while (capacity <= wanted)
         capacity *= 2;
+    if (text->size_max && capacity > text->size_max)
+        capacity = text->size_max + 1; /* the NUL */
     char *const data = realloc(text->data, capacity);
     if (!data) {
         text->failed = true;

@@ -10,7 +10,8 @@
 struct srv_text {
     char *data; /* NUL-terminated once anything was added */
     size_t size, capacity;
-    bool failed;
+    size_t size_max;       /* more fails; 0: no limit */
+    bool failed, outgrown; /* outgrown: failed by that limit */
 };
 
 void srv_text_add(struct srv_text *text, const char *bytes, size_t size);

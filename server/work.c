@@ -24,6 +24,9 @@ static bool refuse(struct work *work, size_t index, const struct heed_error *err
     if (reason == SRV_DEADLINE)
         return srv_refuse(&work->problem, reason, "the deadline of %llu ms passed while the request was worked on",
                           (unsigned long long)detect->timeout_ms);
+    if (reason == SRV_TOO_MUCH_MEMORY)
+        return srv_refuse(&work->problem, reason, "%s; ask for fewer detections, smaller masks or fewer photos",
+                          error->text);
     if (detect->photo_count > 1)
         return srv_refuse(&work->problem, reason, "image %zu of %zu: %s", index + 1, detect->photo_count, error->text);
     return srv_refuse(&work->problem, reason, "%s", error->text);
@@ -109,6 +112,7 @@ static bool work_on_photo(struct work *work, size_t index)
         .classes = detect->classes,
         .masks = detect->masks != SRV_MASKS_NONE,
         .scaled_jpeg = work->options->jpeg_decoding == SRV_JPEG_SCALED && detect->output == SRV_ACCEPT_JSON,
+        .mask_bytes_max = detect->mask_bytes_max,
         .stop = work->stop,
     };
     struct heed_result result;
@@ -174,6 +178,7 @@ void srv_work(struct srv_job *job, struct heed_context *context, const struct sr
     struct work work = { .job = job,
                          .context = context,
                          .options = options,
+                         .text.size_max = job->detect.reply_bytes_max,
                          .stop = { .cancel = &job->cancel, .deadline_ns = job->deadline_ns } };
     if (work_on_photos(&work)) {
         job->inferred = true;

@@ -27,6 +27,7 @@ static void read_request(const char *content_type, const uint8_t *body, size_t s
         assert(detect.photo_count >= 1);
         assert(detect.max >= 1 && detect.max <= 1000);
         assert(detect.score >= 0 && detect.score <= 1);
+        srv_detect_plan(&detect, 64 << 20);
         assert(srv_detect_cost(&detect) > 0);
         for (size_t i = 0; i < detect.photo_count; i++) {
             const uint8_t *bytes;

@@ -1,9 +1,14 @@
 """Limits are read from the header, before the body is taken in or the pixels are decoded."""
 
+import base64
+import json
 import time
+import zlib
+
+import pytest
 
 import metrics
-from heed import assert_problem, multipart, read_reply, wait_until
+from heed import assert_problem, before_timing, multipart, read_reply, wait_until
 from pictures import blank, encode, photo, picture, slow_photo, with_size
 
 CAT = photo("chelsea.jpg")
@@ -61,6 +66,55 @@ def test_photo_of_many_scans_is_refused_by_its_scans(serve):
 
 def test_largest_photo_of_the_default_limits_is_served(server):
     assert server.detect(slow_photo()).status == 200
+
+
+def forms_of(body):
+    """The same photo in every form a request can have: (body, headers)."""
+    form, form_type = multipart([("image", body, "photo")])
+    text = base64.b64encode(body).decode()
+    lines = base64.encodebytes(body).decode()
+    as_json = {"Content-Type": "application/json"}
+    return [(body, {}), (form, {"Content-Type": form_type}), (json.dumps({"image": text}), as_json), ('{"image":"\\n' + text + '"}', as_json),
+            (json.dumps({"image": lines}), as_json)]
+
+
+@pytest.mark.parametrize("query, size, form, count", [("max=600", (4032, 3024), "JPEG", 16), ("max=1000", (40000, 800), "JPEG", 1),
+                                                      ("max=1000&masks=polygon", (6000, 5500), "JPEG", 1)])
+def test_what_is_within_every_limit_is_not_refused_for_a_guess(server, query, size, form, count):
+    body, content_type = multipart([("image", blank(*size, form), "photo")] * count)
+    assert server.detect(body, query + "&score=0.9", {"Content-Type": content_type}).status == 200
+
+
+def test_long_thin_photo_is_served_in_every_form(server):
+    long = blank(1000000, 1, "PNG")
+    text = b"".join([long[:33], (200000).to_bytes(4, "big"), b"teXt", bytes(200000), zlib.crc32(b"teXt" + bytes(200000)).to_bytes(4, "big")])
+    for photo_bytes in (long, text + long[33:]):
+        answers = [server.detect(body, headers=headers) for body, headers in forms_of(photo_bytes)]
+        assert [answer.status for answer in answers] == [200] * 5, answers
+        assert {before_timing(answer.body) for answer in answers} == {before_timing(answers[0].body)}
+
+
+@pytest.fixture
+def narrow(serve):
+    """A server with hardly more memory for requests than the least there is: 16 MiB."""
+    samples = metrics.read(serve(threads=1))
+    fixed = metrics.total(samples, metrics.BUDGET) - metrics.total(samples, "heed_in_flight_limit_bytes")
+    return serve(threads=1, memory_mb=int(fixed) // (1 << 20) + 17)
+
+
+def test_work_beyond_the_memory_is_413_with_a_reason_of_its_own_in_every_form(narrow):
+    for body, headers in forms_of(slow_photo()):
+        problem = assert_problem(narrow.detect(body, headers=headers), 413, "memory", "MiB")
+        assert problem["type"] == "urn:heed:problem:too_much_memory" and "memory" in problem["title"]
+
+
+def test_masks_beyond_the_memory_are_413_and_not_made(narrow):
+    photo_bytes = encode(picture("astronaut.jpg").resize((4032, 3024)), quality=70)
+    assert narrow.detect(photo_bytes, "score=0&max=1000&masks=none").status == 200
+    for masks in ("rle", "polygon"):
+        problem = assert_problem(narrow.detect(photo_bytes, f"score=0&max=1000&masks={masks}"), 413, "fewer detections")
+        assert problem["type"] == "urn:heed:problem:too_much_memory"
+    assert narrow.detect(photo_bytes).status == 200
 
 
 def test_more_photos_in_a_form_than_allowed_are_refused(serve):

@@ -125,6 +125,27 @@ static void coco_is_an_array_s_elements(void **state)
     srv_text_deinit(&text);
 }
 
+static void an_answer_ends_at_its_limit(void **state)
+{
+    (void)state;
+    struct heed_detection many[50];
+    for (int i = 0; i < 50; i++)
+        many[i] = detection;
+    struct heed_result large = result;
+    large.detections = many;
+    large.detection_count = 50;
+    struct heed_error error;
+    for (int coco = 0; coco < 2; coco++) {
+        struct srv_text text = { .size_max = 1000 };
+        const enum heed_status status = coco ? srv_coco_result(&text, "42", true, &large, SRV_MASKS_RLE, NULL, &error)
+                                             : srv_json_result(&text, NULL, &info, &large, SRV_MASKS_RLE, NULL, &error);
+        assert_int_equal(status, HEED_OUTGROWN);
+        assert_true(text.outgrown && text.size <= 1000 && text.capacity <= 1001);
+        assert_non_null(strstr(error.text, "1000"));
+        srv_text_deinit(&text);
+    }
+}
+
 static void server_timing_repeats_the_times(void **state)
 {
     (void)state;
@@ -178,6 +199,7 @@ int main(void)
         cmocka_unit_test(detections_are_written_in_the_contract_s_shape),
         cmocka_unit_test(polygons_and_png_hold_the_same_mask),
         cmocka_unit_test(coco_is_an_array_s_elements),
+        cmocka_unit_test(an_answer_ends_at_its_limit),
         cmocka_unit_test(server_timing_repeats_the_times),
         cmocka_unit_test(every_refusal_is_a_problem_document),
         cmocka_unit_test(every_engine_failure_has_a_refusal),

@@ -384,18 +384,28 @@ static void request_ids_are_of_their_characters(void **state)
     assert_string_not_equal(id, other);
 }
 
-static void cost_grows_with_what_is_asked(void **state)
+static void cost_grows_with_what_is_asked_up_to_a_share_of_all(void **state)
 {
     (void)state;
+    enum { FLIGHT = 512 << 20 };
     struct srv_request request = request_of(NULL, NULL);
     struct srv_detect detect;
     struct srv_problem problem;
     assert_true(srv_detect_read(&detect, &request, &models, &options, &problem));
+    srv_detect_plan(&detect, FLIGHT);
     const size_t plain = srv_detect_cost(&detect), working = srv_detect_work_bytes(&detect);
     detect.output = SRV_ACCEPT_PNG;
     assert_true(srv_detect_work_bytes(&detect) >= working + 20 * 10 * 3);
+    detect.output = SRV_ACCEPT_JSON;
     detect.masks = SRV_MASKS_NONE;
+    srv_detect_plan(&detect, FLIGHT);
     assert_true(srv_detect_cost(&detect) < plain);
+    assert_true(srv_detect_work_bytes(&detect) < working);
+    detect.masks = SRV_MASKS_POLYGON;
+    detect.photos[0].info.width = 1 << 25;
+    srv_detect_plan(&detect, FLIGHT);
+    assert_int_equal(srv_detect_cost(&detect), FLIGHT / 4);
+    assert_int_equal(detect.mask_bytes_max, FLIGHT / 16);
     srv_detect_deinit(&detect);
 }
 
@@ -414,7 +424,7 @@ int main(void)
         cmocka_unit_test(limits_are_read_from_the_header),
         cmocka_unit_test(picture_is_drawn_when_accepted_more_than_json),
         cmocka_unit_test(request_ids_are_of_their_characters),
-        cmocka_unit_test(cost_grows_with_what_is_asked),
+        cmocka_unit_test(cost_grows_with_what_is_asked_up_to_a_share_of_all),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -156,6 +156,7 @@ static bool gather(struct srv_body_json *json, json_t *root, bool was_cut, struc
                               name);
         ends[json->members.count] = texts->size;
         srv_pairs_add(&json->members, name, strlen(name), NULL, 0);
+        json->members.items[json->members.count - 1].kind = json_is_number(value) ? SRV_KIND_NUMBER : SRV_KIND_STRING;
     }
     return true;
 }

@@ -3,6 +3,7 @@
 #include "multipart.h"
 
 #include <nettle/base64.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -111,27 +112,31 @@ static bool read_format(struct reader *reader, const struct srv_pair *pair)
     return true;
 }
 
-/* Kept as JSON: a whole number stays one, anything else becomes a string. */
+/* -7, 0, 42: what is written like this in a query or a form is taken for a number. */
+static bool is_whole_number(const struct srv_pair *pair)
+{
+    enum { DIGITS_MAX = 18 };
+    const size_t sign = pair->value_size > 0 && pair->value[0] == '-', digits = pair->value_size - sign;
+    if (digits < 1 || digits > DIGITS_MAX || (pair->value[sign] == '0' && pair->value_size > 1))
+        return false;
+    for (size_t i = sign; i < pair->value_size; i++)
+        if (pair->value[i] < '0' || pair->value[i] > '9')
+            return false;
+    return true;
+}
+
+/* Kept as JSON. */
 static bool read_image_id(struct reader *reader, const struct srv_pair *pair)
 {
     static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.:/ ";
-    char *const id = reader->detect->image_id;
-    bool digits = pair->value_size >= 1 && pair->value_size <= 18 && (pair->value[0] != '0' || pair->value_size == 1);
+    const bool is_number = pair->kind == SRV_KIND_NUMBER || (pair->kind == SRV_KIND_TEXT && is_whole_number(pair));
     if (pair->value_size == 0 || pair->value_size > SRV_IMAGE_ID_MAX - 2)
         return wrong(reader, pair, "1 to 62 letters, digits, spaces and -_.:/");
-    for (size_t i = 0; i < pair->value_size; i++) {
+    for (size_t i = 0; i < pair->value_size && !is_number; i++)
         if (!pair->value[i] || !strchr(allowed, pair->value[i]))
             return wrong(reader, pair, "1 to 62 letters, digits, spaces and -_.:/");
-        digits = digits && pair->value[i] >= '0' && pair->value[i] <= '9';
-    }
-    size_t size = 0;
-    if (!digits)
-        id[size++] = '"';
-    memcpy(id + size, pair->value, pair->value_size);
-    size += pair->value_size;
-    if (!digits)
-        id[size++] = '"';
-    id[size] = '\0';
+    snprintf(reader->detect->image_id, sizeof reader->detect->image_id, is_number ? "%.*s" : "\"%.*s\"",
+             (int)pair->value_size, pair->value);
     return true;
 }
 

@@ -10,10 +10,14 @@
 #define SRV_PAIRS_MAX 64
 #define SRV_ID_MAX 64
 
+/* What a value was written as: text may mean a number or a string. */
+enum srv_kind { SRV_KIND_TEXT, SRV_KIND_STRING, SRV_KIND_NUMBER };
+
 /* A decoded name and value, of the query, a form field or a JSON member. Not NUL-terminated. */
 struct srv_pair {
     const char *name, *value;
     size_t name_size, value_size;
+    enum srv_kind kind;
 };
 
 struct srv_pairs {

@@ -73,6 +73,23 @@ def test_format_coco_is_what_coco_tools_read(server):
         assert row["segmentation"] == one["mask"]
 
 
+@pytest.mark.parametrize("text", ["7", '"7"', "-7", "0", "1234567890123456789", "9223372036854775807", "1.5", "1e20", '"1.5"', '"007"',
+                                  '"camera 3/front"'])
+def test_image_id_comes_back_as_json_gave_it(server, text):
+    body = '{"image": "%s", "format": "coco", "masks": "none", "image_id": %s}' % (base64.b64encode(CAT).decode(), text)
+    reply = server.detect(body, headers={"Content-Type": "application/json"})
+    assert reply.status == 200, reply
+    found, given = reply.json()[0]["image_id"], json.loads(text)
+    assert found == given and type(found) is type(given)
+
+
+@pytest.mark.parametrize("text, value", [("7", 7), ("-7", -7), ("0", 0), ("007", "007"), ("-0", "-0"), ("-", "-"), ("1.5", "1.5"), ("a 7", "a 7")])
+def test_image_id_of_a_query_or_a_form_is_a_number_where_it_looks_like_a_whole_one(server, text, value):
+    assert server.detect(CAT, "format=coco&masks=none&image_id=" + text.replace(" ", "%20")).json()[0]["image_id"] == value
+    form, content_type = multipart([("image", CAT, "cat.jpg"), ("format", "coco"), ("masks", "none"), ("image_id", text)])
+    assert server.detect(form, headers={"Content-Type": content_type}).json()[0]["image_id"] == value
+
+
 @pytest.mark.parametrize("priority", ["-1", "0", "1"])
 def test_every_priority_is_served(server, priority):
     assert detections(server, CAT, f"priority={priority}")

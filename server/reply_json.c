@@ -2,6 +2,7 @@
  * fixed. */
 #include "reply_json.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -161,12 +162,10 @@ void srv_json_result_end(struct srv_text *text, const struct srv_timing *timing)
     srv_text_string(text, "}");
 }
 
-static enum heed_status print_segmentation(struct srv_text *text, const struct heed_rle *rle, enum srv_masks masks,
-                                           struct heed_error *error)
+static enum heed_status print_segmentation(struct srv_text *text, const struct heed_rle *rle, struct heed_error *error)
 {
     srv_text_string(text, ",\"segmentation\":");
-    const enum heed_status status =
-        masks == SRV_MASKS_POLYGON ? print_rings(text, rle, error) : print_mask(text, rle, SRV_MASKS_RLE, NULL, error);
+    const enum heed_status status = print_mask(text, rle, SRV_MASKS_RLE, NULL, error);
     srv_text_print(text, ",\"area\":%llu", (unsigned long long)heed_rle_area(rle));
     return status;
 }
@@ -175,6 +174,7 @@ enum heed_status srv_coco_result(struct srv_text *text, const char *image_id, bo
                                  const struct heed_result *result, enum srv_masks masks, const struct heed_stop *stop,
                                  struct heed_error *error)
 {
+    assert(srv_coco_masks(masks));
     for (size_t i = 0; i < result->detection_count; i++) {
         const struct heed_detection *const detection = &result->detections[i];
         srv_text_print(text, "%s{\"image_id\":%s,\"category_id\":%u,\"bbox\":", first && i == 0 ? "" : ",", image_id,
@@ -184,7 +184,7 @@ enum heed_status srv_coco_result(struct srv_text *text, const char *image_id, bo
         srv_text_number(text, (double)detection->score, 4);
         enum heed_status status = HEED_OK;
         if (masks != SRV_MASKS_NONE)
-            status = print_segmentation(text, &detection->mask, masks, error);
+            status = print_segmentation(text, &detection->mask, error);
         srv_text_string(text, "}");
         if (status == HEED_OK)
             status = go_on(text, stop, error);

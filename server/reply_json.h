@@ -16,7 +16,8 @@ HEED_CHECKED enum heed_status srv_json_result(struct srv_text *text, const char 
                                               struct heed_error *error);
 void srv_json_result_end(struct srv_text *text, const struct srv_timing *timing);
 
-/* The elements of COCO's array, without the brackets; `first` says that none was written before. image_id is JSON. */
+/* The elements of COCO's array, without the brackets; `first` says that none was written before. image_id is JSON;
+ * masks are those of srv_coco_masks. */
 HEED_CHECKED enum heed_status srv_coco_result(struct srv_text *text, const char *image_id, bool first,
                                               const struct heed_result *result, enum srv_masks masks,
                                               const struct heed_stop *stop, struct heed_error *error);

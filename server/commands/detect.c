@@ -330,6 +330,9 @@ int srv_command_detect(int argc, char **argv)
         .draw_into_folder = draw_to && is_folder(draw_to),
         .photo_count = (size_t)photo_count,
     };
+    if (run.format == FORMAT_COCO && !srv_coco_masks(run.masks))
+        return srv_usage_error(&flags, "--masks is \"%s\", allowed with --format coco is one of rle, none",
+                               masks == SRV_MASKS_PNG ? "png" : "polygon");
     if (draw_to && photo_count > 1 && !run.draw_into_folder)
         return srv_usage_error(&flags, "--draw is \"%s\", which is no folder, and there are %d photos", draw_to,
                                photo_count);

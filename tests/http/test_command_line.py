@@ -60,6 +60,12 @@ def test_detect_draws(tmp_path):
     assert Image.open(io.BytesIO(out.read_bytes())).size == (451, 300)
 
 
+@pytest.mark.parametrize("masks", ["png", "polygon"])
+def test_detect_refuses_what_the_server_refuses(masks):
+    result = heed("detect", CAT, "--format", "coco", "--masks", masks)
+    assert result.returncode == 2 and masks in result.stderr and "rle, none" in result.stderr and not result.stdout
+
+
 @pytest.mark.parametrize("path", ["/no/such/photo.jpg", "/dev/null", os.path.join(ROOT, "CMakeLists.txt")])
 def test_detect_of_what_is_no_photo_is_1_and_names_it(path):
     result = heed("detect", path)

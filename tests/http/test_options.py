@@ -73,6 +73,11 @@ def test_format_coco_is_what_coco_tools_read(server):
         assert row["segmentation"] == one["mask"]
 
 
+@pytest.mark.parametrize("masks_form", ["png", "polygon"])
+def test_format_coco_refuses_masks_that_its_tools_would_not_read_as_they_are(server, masks_form):
+    assert_problem(server.detect(CAT, f"format=coco&masks={masks_form}"), 400, "masks", masks_form, "rle, none")
+
+
 @pytest.mark.parametrize("text", ["7", '"7"', "-7", "0", "1234567890123456789", "9223372036854775807", "1.5", "1e20", '"1.5"', '"007"',
                                   '"camera 3/front"'])
 def test_image_id_comes_back_as_json_gave_it(server, text):

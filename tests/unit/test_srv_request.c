@@ -100,7 +100,7 @@ static void query_options_are_understood(void **state)
     add(&request, "score", "0.125");
     add(&request, "max", "7");
     add(&request, "classes", "cat, dog");
-    add(&request, "masks", "polygon");
+    add(&request, "masks", "none");
     add(&request, "timeout_ms", "1500");
     add(&request, "priority", "-1");
     add(&request, "format", "coco");
@@ -112,7 +112,7 @@ static void query_options_are_understood(void **state)
     assert_int_equal(detect.max, 7);
     assert_false(detect.classes[0]);
     assert_true(detect.classes[2] && detect.classes[3]);
-    assert_int_equal(detect.masks, SRV_MASKS_POLYGON);
+    assert_int_equal(detect.masks, SRV_MASKS_NONE);
     assert_int_equal(detect.timeout_ms, 1500);
     assert_int_equal(detect.priority, -1);
     assert_int_equal(detect.format, SRV_FORMAT_COCO);

@@ -49,6 +49,11 @@ static bool ends_with(const char *text, const char *ending)
     return length >= tail && strcasecmp(text + length - tail, ending) == 0;
 }
 
+static bool is_picture(const char *path)
+{
+    return ends_with(path, ".jpg") || ends_with(path, ".jpeg") || ends_with(path, ".png");
+}
+
 /* Where a photo's picture goes: the file that was named, or one of the photo's name in the folder that was. */
 static void picture_path(const struct run *run, const char *photo, char *path, size_t size)
 {
@@ -201,7 +206,7 @@ static void print_tail(const struct run *run)
         putchar(']');
     if (run->format == FORMAT_JSON && run->photo_count > 1)
         fputs("]}", stdout);
-    if (run->format != FORMAT_TABLE)
+    if (run->format == FORMAT_COCO || (run->format == FORMAT_JSON && run->written))
         putchar('\n');
 }
 
@@ -333,6 +338,9 @@ int srv_command_detect(int argc, char **argv)
     if (run.format == FORMAT_COCO && !srv_coco_masks(run.masks))
         return srv_usage_error(&flags, "--masks is \"%s\", allowed with --format coco is one of rle, none",
                                masks == SRV_MASKS_PNG ? "png" : "polygon");
+    if (draw_to && !run.draw_into_folder && !is_picture(draw_to))
+        return srv_usage_error(
+            &flags, "--draw is \"%s\", allowed is a folder or a name that ends in .jpg, .jpeg or .png", draw_to);
     if (draw_to && photo_count > 1 && !run.draw_into_folder)
         return srv_usage_error(&flags, "--draw is \"%s\", which is no folder, and there are %d photos", draw_to,
                                photo_count);

@@ -60,10 +60,22 @@ def test_detect_draws(tmp_path):
     assert Image.open(io.BytesIO(out.read_bytes())).size == (451, 300)
 
 
+@pytest.mark.parametrize("name", ["out.gif", "out", "out.jpg.txt"])
+def test_detect_draws_nothing_but_jpeg_and_png(tmp_path, name):
+    result = heed("detect", CAT, "--draw", str(tmp_path / name))
+    assert result.returncode == 2 and name in result.stderr and ".png" in result.stderr
+    assert not (tmp_path / name).exists()
+
+
 @pytest.mark.parametrize("masks", ["png", "polygon"])
 def test_detect_refuses_what_the_server_refuses(masks):
     result = heed("detect", CAT, "--format", "coco", "--masks", masks)
     assert result.returncode == 2 and masks in result.stderr and "rle, none" in result.stderr and not result.stdout
+
+
+def test_detect_of_one_photo_that_failed_prints_no_answer():
+    assert heed("detect", "/no/such/photo.jpg").stdout == ""
+    assert json.loads(heed("detect", "/no/such/photo.jpg", "--format", "coco").stdout) == []
 
 
 @pytest.mark.parametrize("path", ["/no/such/photo.jpg", "/dev/null", os.path.join(ROOT, "CMakeLists.txt")])

@@ -9,7 +9,20 @@
 
 enum { KEY_MIN = 8, KEY_MAX = 256 };
 
-static bool add_key(struct srv_keys *keys, const char *line, size_t size)
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r';
+}
+
+static size_t without_comment(const char *line, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (line[i] == '#' && (i == 0 || is_blank(line[i - 1])))
+            return i;
+    return size;
+}
+
+static bool add_key(struct srv_keys *keys, const char *line, size_t size, unsigned number)
 {
     const size_t key_size = strcspn(line, " \t\r\n") < size ? strcspn(line, " \t\r\n") : size;
     struct srv_key *const items = realloc(keys->items, (keys->count + 1) * sizeof *items);
@@ -17,7 +30,7 @@ static bool add_key(struct srv_keys *keys, const char *line, size_t size)
         return false;
     keys->items = items;
     struct srv_key *const key = &items[keys->count];
-    *key = (struct srv_key){ .text = calloc(1, size + 3), .size = key_size };
+    *key = (struct srv_key){ .text = calloc(1, size + 3), .size = key_size, .line = number };
     if (!key->text)
         return false;
     keys->count++;
@@ -43,18 +56,21 @@ bool srv_keys_parse(struct srv_keys *keys, const char *text, char *error, size_t
     *keys = (struct srv_keys){ 0 };
     unsigned number = 1;
     for (const char *line = text; *line; number++) {
-        const size_t length = strcspn(line, "\n");
-        const size_t key_size = strcspn(line, " \t\r\n#");
+        const char *const end = line + strcspn(line, "\n");
+        while (line < end && is_blank(*line))
+            line++;
+        const size_t length = without_comment(line, (size_t)(end - line));
+        const size_t word = strcspn(line, " \t\r\n"), key_size = word < length ? word : length;
         if (key_size && (key_size < KEY_MIN || key_size > KEY_MAX)) {
             snprintf(error, size, "line %u: the key has %zu characters, allowed are %d to %d", number, key_size,
                      KEY_MIN, KEY_MAX);
             return false;
         }
-        if (key_size && !add_key(keys, line, length)) {
+        if (key_size && !add_key(keys, line, length, number)) {
             snprintf(error, size, "there is no memory for the keys");
             return false;
         }
-        line += length + (line[length] == '\n');
+        line = end + (*end == '\n');
     }
     if (keys->count == 0) {
         snprintf(error, size, "there is no key in it");
@@ -81,6 +97,24 @@ bool srv_keys_load(struct srv_keys *keys, const char *path, char *error, size_t 
         snprintf(error, size, "%.200s: %s", path, inner);
     free(text);
     return ok;
+}
+
+bool srv_keys_check(const struct srv_keys *keys, const struct srv_models *models, char *error, size_t size)
+{
+    for (size_t i = 0; i < keys->count; i++) {
+        const struct srv_key *const key = &keys->items[i];
+        const char *word = key->text + key->size + 1;
+        for (word += strspn(word, " "); *word; word += strspn(word, " ")) {
+            const size_t length = strcspn(word, " ");
+            if (!srv_models_find(models, word, length)) {
+                snprintf(error, size, "line %u: there is no model \"%.*s\"", key->line,
+                         (int)(length < 60 ? length : 60), word);
+                return false;
+            }
+            word += length;
+        }
+    }
+    return true;
 }
 
 void srv_keys_deinit(struct srv_keys *keys)

@@ -1,20 +1,21 @@
-/* API keys: a file with one key a line, and behind it, where the key is limited, the models it may use:
+/* API keys: a file with one key a line, and behind it, where the key is limited, the models it may use. A # at the
+ * beginning of a line or behind white space begins a comment:
  *
  *     # the cameras
- *     k-3f9a...
+ *     k-3f9a...                                 # the door
  *     k-77b1...  heed-s maskrcnn-resnet50-fpn
  *
  * Read once while starting; then any thread. */
 #ifndef SRV_KEYS_H
 #define SRV_KEYS_H
 
-#include <stdbool.h>
-#include <stddef.h>
+#include "models.h"
 
 struct srv_key {
     char *text;   /* the key, NUL, then the models with a space before and after each; owned */
     size_t size;  /* of the key */
     bool limited; /* only the models listed */
+    unsigned line;
 };
 
 struct srv_keys {
@@ -26,6 +27,9 @@ struct srv_keys {
 bool srv_keys_load(struct srv_keys *keys, const char *path, char *error, size_t size);
 bool srv_keys_parse(struct srv_keys *keys, const char *text, char *error, size_t size);
 void srv_keys_deinit(struct srv_keys *keys);
+
+/* That every model a key is limited to is there. */
+bool srv_keys_check(const struct srv_keys *keys, const struct srv_models *models, char *error, size_t size);
 
 /* NULL if it is none of them. Takes the same time whichever key is right, and wherever it differs. */
 const struct srv_key *srv_keys_find(const struct srv_keys *keys, const char *text);

@@ -78,6 +78,11 @@ static bool load(struct srv_server *server)
     struct heed_error error = { 0 };
     if (srv_models_load(&server->models, server->options, server->worker_count, &error) != HEED_OK)
         goto fail;
+    char unknown[120];
+    if (!srv_keys_check(&server->keys, &server->models, unknown, sizeof unknown)) {
+        snprintf(error.text, sizeof error.text, "%.180s: %s", server->options->api_keys, unknown);
+        goto fail;
+    }
     if (!plan_budget(server))
         return false;
     const struct srv_workers_plan plan = {

@@ -1,8 +1,12 @@
 """With a file of API keys, detection needs one; what tells an operator about the server's health does not."""
 
+import json
+import os
+import subprocess
+
 import pytest
 
-from heed import assert_problem, read_reply
+from heed import BINARY, ROOT, assert_problem, free_port, read_reply
 from pictures import photo
 
 CAT = photo("chelsea.jpg")
@@ -11,9 +15,15 @@ ANY, LIMITED = "k-3f9a77e1b2c4", "k-77b10c55d9e8"
 
 @pytest.fixture
 def guarded(serve, tmp_path):
+    """With a second model: the built-in one under another name."""
+    folder = os.path.join(ROOT, "config", "models")
+    with open(os.path.join(folder, "heed-s.json")) as file:
+        model = json.load(file)
+    model.update(name="other", weights=os.path.join(folder, model["weights"]), labels=os.path.join(folder, model["labels"]))
+    (tmp_path / "other.json").write_text(json.dumps(model))
     path = tmp_path / "keys"
-    path.write_text(f"# the cameras\n{ANY}\n\n{LIMITED}  some-other-model\n")
-    return serve(api_keys=str(path))
+    path.write_text(f"# the cameras\n{ANY} # the door\n\n{LIMITED}  other\n")
+    return serve(api_keys=str(path), models=[str(tmp_path / "other.json")])
 
 
 def test_no_key_or_a_wrong_one_is_401(guarded):
@@ -40,6 +50,20 @@ def test_a_key_opens_by_either_header(guarded):
 
 def test_a_key_for_another_model_is_403(guarded):
     assert_problem(guarded.detect(CAT, headers={"X-API-Key": LIMITED}), 403, "heed-s")
+
+
+def test_a_limited_key_opens_its_model(guarded):
+    reply = guarded.detect(CAT, "model=other", {"X-API-Key": LIMITED})
+    assert reply.status == 200 and reply.json()["model"] == "other"
+
+
+def test_a_key_for_a_model_that_is_not_there_is_refused_at_the_start(tmp_path):
+    path = tmp_path / "keys"
+    path.write_text(f"{ANY}\n{LIMITED} heed-s hede-s\n")
+    result = subprocess.run([BINARY, "serve", "--port", str(free_port()), "--api-keys", str(path)], capture_output=True, text=True, timeout=60)
+    assert result.returncode == 1
+    for said in (str(path), "line 2", "hede-s"):
+        assert said in result.stderr, result.stderr
 
 
 def test_health_needs_no_key(guarded):

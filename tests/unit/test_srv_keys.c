@@ -42,6 +42,43 @@ static void limited_key_is_for_its_models_alone(void **state)
     srv_keys_deinit(&keys);
 }
 
+static void comment_begins_a_line_or_stands_behind_white_space(void **state)
+{
+    (void)state;
+    struct srv_keys keys;
+    char error[200];
+    assert_true(
+        srv_keys_parse(&keys,
+                       "#no-key-12345\nhash#key#01\nalpha-12345 # the door camera\n  beta-1234567\theed-s\t#only\n"
+                       " # nothing",
+                       error, sizeof error));
+    assert_int_equal(keys.count, 3);
+    assert_non_null(srv_keys_find(&keys, "hash#key#01"));
+    assert_true(srv_key_allows(srv_keys_find(&keys, "alpha-12345"), "anything"));
+    const struct srv_key *const some = srv_keys_find(&keys, "beta-1234567");
+    assert_int_equal(some->line, 4);
+    assert_true(srv_key_allows(some, "heed-s"));
+    assert_false(srv_key_allows(some, "#only"));
+    srv_keys_deinit(&keys);
+}
+
+static void unknown_models_are_named_with_their_line(void **state)
+{
+    (void)state;
+    static const struct heed_model_info info = { .name = "heed-s" };
+    static struct srv_model model = { .info = &info };
+    static const struct srv_models models = { .items = &model, .count = 1 };
+    struct srv_keys keys;
+    char error[200];
+    assert_true(srv_keys_parse(&keys, "alpha-12345\nbeta-1234567 heed-s\n", error, sizeof error));
+    assert_true(srv_keys_check(&keys, &models, error, sizeof error));
+    srv_keys_deinit(&keys);
+    assert_true(srv_keys_parse(&keys, "alpha-12345\n\nbeta-1234567 heed-s heed\n", error, sizeof error));
+    assert_false(srv_keys_check(&keys, &models, error, sizeof error));
+    assert_string_equal(error, "line 3: there is no model \"heed\"");
+    srv_keys_deinit(&keys);
+}
+
 static void bad_files_are_refused(void **state)
 {
     (void)state;
@@ -74,6 +111,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keys_are_found_whole_and_only_whole),
         cmocka_unit_test(limited_key_is_for_its_models_alone),
+        cmocka_unit_test(comment_begins_a_line_or_stands_behind_white_space),
+        cmocka_unit_test(unknown_models_are_named_with_their_line),
         cmocka_unit_test(bad_files_are_refused),
         cmocka_unit_test(key_is_sent_in_either_header),
     };

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { INTEGER, TEXT, CHOICE, PATHS };
+enum kind { INTEGER, TEXT, CHOICE, PATH, PATHS };
 
 struct row {
     const char *name, *default_text, *choices, *help;
@@ -36,9 +36,11 @@ struct row {
       .default_text = value,                                                                                           \
       .choices = all,                                                                                                  \
       .help = text },
+#define ROW_PATH(id, text)                                                                                             \
+    { .name = #id, .kind = PATH, .offset = offsetof(struct srv_options, id), .default_text = "", .help = text },
 #define ROW_PATHS(id, text)                                                                                            \
     { .name = #id, .kind = PATHS, .offset = offsetof(struct srv_options, id), .default_text = "", .help = text },
-static const struct row table[] = { SRV_OPTION_LIST(ROW_INTEGER, ROW_TEXT, ROW_CHOICE, ROW_PATHS) };
+static const struct row table[] = { SRV_OPTION_LIST(ROW_INTEGER, ROW_TEXT, ROW_CHOICE, ROW_PATH, ROW_PATHS) };
 static const size_t table_size = sizeof table / sizeof *table;
 
 static const char *const config_paths[] = { "config/heed.json", "/etc/heed/heed.json" };
@@ -99,22 +101,25 @@ static void list_clear(struct srv_list *list)
     *list = (struct srv_list){ 0 };
 }
 
-/* Adds folder/path, or path where it is absolute or there is no folder. */
+/* folder/path, or path where it is absolute or there is no folder. */
+static char *path_in(const char *folder, const char *path, size_t length)
+{
+    char *joined;
+    if (!folder || path[0] == '/')
+        return strndup(path, length);
+    return asprintf(&joined, "%s/%.*s", folder, (int)length, path) < 0 ? NULL : joined;
+}
+
 static bool list_add(struct srv_list *list, const char *path, size_t length, const char *folder)
 {
     char **const items = realloc(list->items, (list->count + 1) * sizeof *items);
     if (!items)
         return false;
     list->items = items;
-    char *item;
-    if (folder && path[0] != '/') {
-        if (asprintf(&item, "%s/%.*s", folder, (int)length, path) < 0)
-            return false;
-    } else if (!(item = strndup(path, length))) {
-        return false;
-    }
-    items[list->count++] = item;
-    return true;
+    char *const item = path_in(folder, path, length);
+    if (item)
+        items[list->count++] = item;
+    return item != NULL;
 }
 
 static bool set_integer(uint64_t *value, const struct row *row, const char *text, const char *spelled,
@@ -170,9 +175,10 @@ static bool set(struct srv_options *options, const struct row *row, const char *
     case PATHS:
         return set_paths(field(options, row), text, folder) || fail(error, "%s: no memory", spelled);
     case TEXT:
+    case PATH:
         break;
     }
-    char *const copy = strdup(text);
+    char *const copy = row->kind == PATH && text[0] ? path_in(folder, text, strlen(text)) : strdup(text);
     if (!copy)
         return fail(error, "%s: no memory", spelled);
     char **const value = field(options, row);
@@ -194,7 +200,7 @@ bool srv_options_init(struct srv_options *options)
 void srv_options_deinit(struct srv_options *options)
 {
     for (size_t i = 0; i < table_size; i++) {
-        if (table[i].kind == TEXT)
+        if (table[i].kind == TEXT || table[i].kind == PATH)
             free(*(char **)field(options, &table[i]));
         else if (table[i].kind == PATHS)
             list_clear(field(options, &table[i]));
@@ -388,7 +394,7 @@ void srv_options_help(FILE *file)
     fprintf(file, "  %-26s %s\n", "--config PATH", "configuration file [config/heed.json, else /etc/heed/heed.json]");
     for (size_t i = 0; i < table_size; i++) {
         const struct row *const row = &table[i];
-        static const char *const placeholders[] = { "N", "TEXT", "NAME", "PATH,..." };
+        static const char *const placeholders[] = { "N", "TEXT", "NAME", "PATH", "PATH,..." };
         char flag[64], left[96];
         spell_flag(flag, sizeof flag, row->name);
         snprintf(left, sizeof left, "%s %s", flag, placeholders[row->kind]);

@@ -2,8 +2,8 @@
  * configuration file), its default, its range and its line of --help. A flag beats the environment beats the file.
  *
  *   INTEGER(name, default, min, max, help)      CHOICE(name, default, "a|b|c", help): the index of the choice
- *   TEXT(name, default, help)                   PATHS(name, help): a list, commas between; in the file an array
- */
+ *   TEXT(name, default, help)                   PATH(name, help): empty where not given
+ *                                               PATHS(name, help): a list, commas between; in the file an array */
 #ifndef SRV_OPTIONS_H
 #define SRV_OPTIONS_H
 
@@ -12,7 +12,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define SRV_OPTION_LIST(INTEGER, TEXT, CHOICE, PATHS)                                                                  \
+#define SRV_OPTION_LIST(INTEGER, TEXT, CHOICE, PATH, PATHS)                                                            \
     TEXT(address, "0.0.0.0", "address to listen on")                                                                   \
     INTEGER(port, 8080, 0, 65535, "TCP port; 0 lets the system choose one")                                            \
     PATHS(models, "model descriptions (JSON files) to serve beside the built-in one")                                  \
@@ -35,7 +35,7 @@
     INTEGER(jpeg_quality, 90, 1, 100, "quality of drawn JPEG pictures")                                                \
     CHOICE(jpeg_decoding, "exact", "exact|scaled",                                                                     \
            "how a JPEG of twice a model's input or more is read; scaled: smaller, unless to be drawn on")              \
-    TEXT(api_keys, "", "file of API keys; empty: none are needed")                                                     \
+    PATH(api_keys, "file of API keys; empty: none are needed")                                                         \
     CHOICE(log_format, "text", "text|json", "form of the log")                                                         \
     CHOICE(log_level, "info", "error|warn|info|debug", "least important events to log")
 
@@ -48,11 +48,13 @@ struct srv_options {
 #define SRV_INTEGER(name, ...) uint64_t name;
 #define SRV_TEXT(name, ...) char *name;
 #define SRV_CHOICE(name, ...) unsigned name;
+#define SRV_PATH(name, ...) char *name;
 #define SRV_PATHS(name, ...) struct srv_list name;
-    SRV_OPTION_LIST(SRV_INTEGER, SRV_TEXT, SRV_CHOICE, SRV_PATHS)
+    SRV_OPTION_LIST(SRV_INTEGER, SRV_TEXT, SRV_CHOICE, SRV_PATH, SRV_PATHS)
 #undef SRV_INTEGER
 #undef SRV_TEXT
 #undef SRV_CHOICE
+#undef SRV_PATH
 #undef SRV_PATHS
 };
 

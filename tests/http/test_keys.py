@@ -66,6 +66,13 @@ def test_a_key_for_a_model_that_is_not_there_is_refused_at_the_start(tmp_path):
         assert said in result.stderr, result.stderr
 
 
+def test_the_file_of_keys_is_found_beside_the_configuration(tmp_path):
+    (tmp_path / "keys").write_text("short\n")
+    (tmp_path / "heed.json").write_text('{"api_keys": "keys"}')
+    result = subprocess.run([BINARY, "serve", "--config", str(tmp_path / "heed.json")], capture_output=True, text=True, timeout=60, cwd="/")
+    assert result.returncode == 1 and str(tmp_path / "keys") in result.stderr and "line 1" in result.stderr, result.stderr
+
+
 def test_health_needs_no_key(guarded):
     assert guarded.get("/health/live").status == guarded.get("/health/ready").status == 200
 

@@ -131,7 +131,7 @@ static void bad_files_are_refused(void **state)
 static void paths_in_the_file_are_relative_to_it(void **state)
 {
     (void)state;
-    static const char json[] = "{\"models\": [\"models/a.json\", \"/b.json\"]}";
+    static const char json[] = "{\"models\": [\"models/a.json\", \"/b.json\"], \"api_keys\": \"keys\"}";
     struct srv_options options;
     struct srv_options_error error;
     assert_true(srv_options_init(&options));
@@ -139,6 +139,14 @@ static void paths_in_the_file_are_relative_to_it(void **state)
     assert_int_equal(options.models.count, 2);
     assert_string_equal(options.models.items[0], "/etc/heed/models/a.json");
     assert_string_equal(options.models.items[1], "/b.json");
+    assert_string_equal(options.api_keys, "/etc/heed/keys");
+    assert_true(srv_options_parse_file(&options, "{\"api_keys\": \"/keys\"}", 21, "/etc/heed", &error));
+    assert_string_equal(options.api_keys, "/keys");
+    assert_true(srv_options_parse_file(&options, "{\"api_keys\": \"\"}", 16, "/etc/heed", &error));
+    assert_string_equal(options.api_keys, "");
+    srv_options_deinit(&options);
+    assert_true(read_flags(&options, &error, "--api-keys", "keys")); /* as a person in a shell means it */
+    assert_string_equal(options.api_keys, "keys");
     srv_options_deinit(&options);
 }
 
@@ -164,7 +172,7 @@ static void shipped_file_says_what_the_table_says(void **state)
 #define SAME_NUMBER(name, ...) assert_int_equal(shipped.name, defaults.name);
 #define SAME_TEXT(name, ...) assert_string_equal(shipped.name, defaults.name);
 #define SAME_COUNT(name, ...) assert_int_equal(shipped.name.count, defaults.name.count);
-    SRV_OPTION_LIST(SAME_NUMBER, SAME_TEXT, SAME_NUMBER, SAME_COUNT)
+    SRV_OPTION_LIST(SAME_NUMBER, SAME_TEXT, SAME_NUMBER, SAME_TEXT, SAME_COUNT)
     srv_options_deinit(&shipped);
     srv_options_deinit(&defaults);
 }

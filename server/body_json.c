@@ -180,6 +180,30 @@ static bool collect(struct srv_body_json *json, json_t *root, bool was_cut, stru
     return true;
 }
 
+/* The name in front of the value that ends at `end`: of the last "name": before it. False where there is none. */
+static bool name_before(const char *text, size_t end, struct cut *name)
+{
+    const char *const colon = memrchr(text, ':', end);
+    const char *const close = colon ? memrchr(text, '"', (size_t)(colon - text)) : NULL;
+    const char *const open = close ? memrchr(text, '"', (size_t)(close - text)) : NULL;
+    if (!open)
+        return false;
+    *name = (struct cut){ .from = (size_t)(open + 1 - text), .to = (size_t)(close - text) };
+    return true;
+}
+
+static bool refuse_json(const char *text, size_t size, const json_error_t *wrong, struct srv_problem *problem)
+{
+    struct cut name;
+    if (json_error_code(wrong) != json_error_numeric_overflow)
+        return srv_refuse(problem, SRV_MALFORMED, "the body is not JSON: line %d: %.200s", wrong->line, wrong->text);
+    if (wrong->position < 0 || (size_t)wrong->position > size || !name_before(text, (size_t)wrong->position, &name))
+        return srv_refuse(problem, SRV_MALFORMED, "line %d: a number is out of range", wrong->line);
+    const size_t length = name.to - name.from < 60 ? name.to - name.from : 60;
+    return srv_refuse(problem, SRV_BAD_OPTION, "option \"%.*s\" on line %d is a number beyond what any option allows",
+                      (int)length, text + name.from, wrong->line);
+}
+
 bool srv_body_json_read(struct srv_body_json *json, const uint8_t *body, size_t size, struct srv_problem *problem)
 {
     *json = (struct srv_body_json){ 0 };
@@ -196,11 +220,13 @@ bool srv_body_json_read(struct srv_body_json *json, const uint8_t *body, size_t 
             return srv_refuse(problem, SRV_NO_MEMORY, "there is no memory to read the body");
     }
     json_error_t wrong;
-    json_t *const root =
-        json_loadb(was_cut ? rest.data : text, was_cut ? rest.size : size, JSON_REJECT_DUPLICATES, &wrong);
+    const char *const parsed = was_cut ? rest.data : text;
+    const size_t parsed_size = was_cut ? rest.size : size;
+    json_t *const root = json_loadb(parsed, parsed_size, JSON_REJECT_DUPLICATES, &wrong);
+    const bool ok = root || refuse_json(parsed, parsed_size, &wrong, problem);
     srv_text_deinit(&rest);
-    if (!root)
-        return srv_refuse(problem, SRV_MALFORMED, "the body is not JSON: line %d: %.200s", wrong.line, wrong.text);
+    if (!ok)
+        return false;
     json->keep[0] = root;
     if (!json_is_object(root))
         return srv_refuse(problem, SRV_MALFORMED, "the body must be a JSON object with a member \"image\"");

@@ -73,6 +73,14 @@ def test_format_coco_is_what_coco_tools_read(server):
         assert row["segmentation"] == one["mask"]
 
 
+@pytest.mark.parametrize("option, text", [("max", "99999999999999999999"), ("score", "1e999"), ("timeout_ms", "-99999999999999999999"),
+                                          ("image_id", "9223372036854775808"), ("threshold", "[1, 1e999]")])
+def test_json_number_beyond_every_range_is_400_and_named(server, option, text):
+    for body in ('{"%s": %s, "image": "%s"}', '{\n"masks": "none",\n"%s"\n:%s, "image": "%s"}'):
+        reply = server.detect(body % (option, text, base64.b64encode(CAT).decode()), headers={"Content-Type": "application/json"})
+        assert_problem(reply, 400, f'"{option}"', "number", "line")
+
+
 @pytest.mark.parametrize("masks_form", ["png", "polygon"])
 def test_format_coco_refuses_masks_that_its_tools_would_not_read_as_they_are(server, masks_form):
     assert_problem(server.detect(CAT, f"format=coco&masks={masks_form}"), 400, "masks", masks_form, "rle, none")

@@ -1,6 +1,6 @@
 """What the server costs over the engine, and whether its elastic cores are as good as the best fixed setting.
 
-    python3 tests/bench/server.py build/heed [--seconds 3] [--turns 8]
+    python3 tests/bench/server.py build/server/heed [--seconds 3] [--turns 8]
 
 Needs wrk; Python has nothing to do while it is measured. All of a part's competitors are measured by turns. Run it on
 a quiet machine: the clients run on the same cores. For as many jobs at a time as cores, each on one core ("N x 1"),

@@ -1,8 +1,8 @@
 """heed beside ONNX Runtime, OpenVINO and PyTorch: the same networks, the same weights, fp32, by turns in one run.
 
     python3 -m venv venv && venv/bin/pip install -r requirements.txt
-    venv/bin/python peers.py --heed ../../../build/heed --threads 1
-    venv/bin/python peers.py --heed ../../../build/heed --threads 2 --memory
+    venv/bin/python peers.py --heed ../../../build/server/heed --threads 1
+    venv/bin/python peers.py --heed ../../../build/server/heed --threads 2 --memory
 
 Prints for each work the least time of each competitor, the median, and from where to where 80 % of its times lie; then
 heed's divided by the best peer's. What is compared is built on first use in --cache (random weights: time does not

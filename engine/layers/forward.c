@@ -15,13 +15,23 @@ bool heed_forward_computes(struct heed_forward *forward)
     return forward->status == HEED_OK;
 }
 
-struct heed_tensor heed_forward_tensor(struct heed_forward *forward, size_t n, size_t h, size_t w, size_t c)
+static struct heed_tensor tensor(struct heed_forward *forward, size_t n, size_t h, size_t w, size_t c, size_t stride)
 {
     size_t pixels;
     if (!heed_mul_fits(n, h, &pixels) || !heed_mul_fits(pixels, w, &pixels))
         pixels = SIZE_MAX; /* the arena says that it overflowed */
-    float *data = heed_arena_floats(forward->arena, pixels, c);
-    return (struct heed_tensor){ .data = data, .n = n, .h = h, .w = w, .c = c, .stride = c };
+    float *data = heed_arena_floats(forward->arena, pixels, stride);
+    return (struct heed_tensor){ .data = data, .n = n, .h = h, .w = w, .c = c, .stride = stride };
+}
+
+struct heed_tensor heed_forward_tensor(struct heed_forward *forward, size_t n, size_t h, size_t w, size_t c)
+{
+    return tensor(forward, n, h, w, c, c);
+}
+
+struct heed_tensor heed_forward_spaced(struct heed_forward *forward, size_t n, size_t h, size_t w, size_t c)
+{
+    return tensor(forward, n, h, w, c, c % 256 == 0 ? c + HEED_ALIGN / sizeof(float) : c);
 }
 
 struct heed_scratch heed_forward_scratch(struct heed_forward *forward, size_t floats)

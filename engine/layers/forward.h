@@ -30,6 +30,9 @@ bool heed_forward_computes(struct heed_forward *forward);
 
 /* A dense tensor from the pass's arena. */
 struct heed_tensor heed_forward_tensor(struct heed_forward *forward, size_t n, size_t h, size_t w, size_t c);
+/* One whose pixels do not lie a multiple of 1 KB apart, where they would share so few cache lines that products have to
+ * copy them first. */
+struct heed_tensor heed_forward_spaced(struct heed_forward *forward, size_t n, size_t h, size_t w, size_t c);
 
 /* Room for each lane to work in, from the pass's arena. */
 struct heed_scratch {

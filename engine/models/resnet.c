@@ -132,7 +132,7 @@ void heed_resnet_run(struct heed_forward *forward, const struct heed_resnet *net
     static const struct heed_pool_shape pool = { .name = "backbone.body.maxpool", .kernel = 3, .step = 2, .pad = 1 };
     assert(input->h % 32 == 0 && input->w % 32 == 0);
     for (size_t s = 0; s < HEED_RESNET_STAGES; s++)
-        features[s] = heed_forward_tensor(forward, 1, input->h >> (s + 2), input->w >> (s + 2), net->stages[s].width);
+        features[s] = heed_forward_spaced(forward, 1, input->h >> (s + 2), input->w >> (s + 2), net->stages[s].width);
 
     const size_t mark = heed_arena_mark(forward->arena);
     struct heed_tensor x = heed_forward_tensor(forward, 1, input->h / 4, input->w / 4, net->conv1.shape.out);

@@ -31,6 +31,17 @@ from heed.heed_s import HeedS  # noqa: E402
 
 # m, n, k of products in those networks; the kernel checker times the same
 PRODUCTS = [(4096, 64, 256), (4096, 256, 64), (3400, 1024, 256), (2704, 58, 58)]
+# 1x1 convolutions of Mask R-CNN at 800x1088: pixels, channels out and in
+CONVOLUTIONS = {
+    "backbone.body.layer1.1.conv1": (54400, 64, 256),
+    "backbone.body.layer1.1.conv3": (54400, 256, 64),
+    "backbone.body.layer2.1.conv1": (13600, 128, 512),
+    "backbone.body.layer2.1.conv3": (13600, 512, 128),
+    "backbone.body.layer3.1.conv1": (3400, 256, 1024),
+    "backbone.body.layer3.1.conv3": (3400, 1024, 256),
+    "backbone.body.layer4.1.conv1": (850, 512, 2048),
+    "backbone.fpn.inner_blocks.0": (54400, 256, 256),
+}
 
 
 transform.paste_masks_in_image = lambda masks, boxes, size: masks  # Network.finish does it

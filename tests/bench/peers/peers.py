@@ -166,6 +166,22 @@ def compare_products(args):
         print(f"   {flops / ours[shape]:6.1f} {flops / theirs[shape]:6.1f}   {ours[shape] / theirs[shape]:.2f}")
 
 
+def compare_convolutions(args):
+    """1x1 convolutions where they stand in the network, with its activations and residuals, against oneDNN's plain ones."""
+    heed = Heed(args.heed, args.threads, networks.mask_rcnn(args.cache, attention=False), args.rounds)
+    shapes = networks.CONVOLUTIONS
+    ours, theirs = dict.fromkeys(shapes, MAX_MS), dict.fromkeys(shapes, MAX_MS)
+    for _ in range(args.turns):
+        figures = heed.run()
+        for name, shape in shapes.items():
+            ours[name] = min(ours[name], layers_ms(figures, re.escape(name) + "$"))
+            convolution, x = networks.product(*shape)
+            theirs[name] = min(theirs[name], *timed(lambda: convolution(x), 10)())
+    print("1x1 convolutions of Mask R-CNN, ms: heed, oneDNN, heed's time / oneDNN's")
+    for name in shapes:
+        print(f"    {name:30} {ours[name]:8.2f} {theirs[name]:8.2f}   {ours[name] / theirs[name]:.2f}")
+
+
 # ---- Memory -------------------------------------------------------------------------------------------
 
 LOAD_AND_RUN_ONCE = {
@@ -231,6 +247,8 @@ def main():
         return compare_memory(args)
     for name, competitors in works(args):
         compare(name, competitors, args.turns)
+    if re.search(args.only, "1x1 convolutions"):
+        compare_convolutions(args)
     if args.test_kernels:
         compare_products(args)
 

@@ -352,8 +352,7 @@ bool srv_detect_read(struct srv_detect *detect, const struct srv_request *reques
                           detect->photo_count);
     if (detect->format == SRV_FORMAT_COCO && !srv_coco_masks(detect->masks))
         return srv_refuse(problem, SRV_BAD_OPTION,
-                          "option \"masks\" is \"%s\", allowed with format coco is one of rle, none",
-                          detect->masks == SRV_MASKS_PNG ? "png" : "polygon");
+                          "option \"masks\" is \"png\", allowed with format coco is one of rle, polygon, none");
     for (size_t i = 0; i < detect->photo_count; i++)
         if (!probe(&reader, i))
             return false;

@@ -11,11 +11,10 @@
 enum srv_masks { SRV_MASKS_RLE, SRV_MASKS_POLYGON, SRV_MASKS_PNG, SRV_MASKS_NONE };
 enum srv_format { SRV_FORMAT_HEED, SRV_FORMAT_COCO };
 
-/* COCO's results know no PNG. They know polygons, but as a union of rings: a hole would be filled, and the area wrong.
- */
+/* COCO's results know no PNG. */
 static inline bool srv_coco_masks(enum srv_masks masks)
 {
-    return masks == SRV_MASKS_RLE || masks == SRV_MASKS_NONE;
+    return masks != SRV_MASKS_PNG;
 }
 
 #define SRV_IMAGE_ID_MAX 64

@@ -61,6 +61,31 @@ static enum heed_status print_rings(struct srv_text *text, const struct heed_rle
     return HEED_OK;
 }
 
+/* COCO's tools fill each ring and take the union, holes and all. So all rings are one, and from ring to ring leads a
+ * seam along pixel edges, gone there and back, which encloses nothing. */
+static enum heed_status print_seamed_rings(struct srv_text *text, const struct heed_rle *rle, struct heed_error *error)
+{
+    struct heed_polygon polygon;
+    const enum heed_status status = heed_rle_to_polygon(rle, &polygon, error);
+    if (status != HEED_OK)
+        return status;
+    const uint32_t *const home = polygon.points;
+    srv_text_string(text, polygon.ring_count ? "[[" : "[");
+    for (size_t ring = 0, point = 0; ring < polygon.ring_count; ring++) {
+        const uint32_t *const start = polygon.points + 2 * point;
+        if (ring)
+            srv_text_print(text, ",%u,%u,", start[0], home[1]);
+        for (; point < polygon.ring_ends[ring]; point++)
+            srv_text_print(text, "%u,%u,", polygon.points[2 * point], polygon.points[2 * point + 1]);
+        srv_text_print(text, "%u,%u", start[0], start[1]);
+        if (ring)
+            srv_text_print(text, ",%u,%u,%u,%u", start[0], home[1], home[0], home[1]);
+    }
+    srv_text_string(text, polygon.ring_count ? "]]" : "]");
+    heed_polygon_deinit(&polygon);
+    return HEED_OK;
+}
+
 static enum heed_status print_png(struct srv_text *text, const struct heed_rle *rle, const struct heed_stop *stop,
                                   struct heed_error *error)
 {
@@ -162,10 +187,12 @@ void srv_json_result_end(struct srv_text *text, const struct srv_timing *timing)
     srv_text_string(text, "}");
 }
 
-static enum heed_status print_segmentation(struct srv_text *text, const struct heed_rle *rle, struct heed_error *error)
+static enum heed_status print_segmentation(struct srv_text *text, const struct heed_rle *rle, enum srv_masks masks,
+                                           struct heed_error *error)
 {
     srv_text_string(text, ",\"segmentation\":");
-    const enum heed_status status = print_mask(text, rle, SRV_MASKS_RLE, NULL, error);
+    const enum heed_status status = masks == SRV_MASKS_POLYGON ? print_seamed_rings(text, rle, error)
+                                                               : print_mask(text, rle, SRV_MASKS_RLE, NULL, error);
     srv_text_print(text, ",\"area\":%llu", (unsigned long long)heed_rle_area(rle));
     return status;
 }
@@ -184,7 +211,7 @@ enum heed_status srv_coco_result(struct srv_text *text, const char *image_id, bo
         srv_text_number(text, (double)detection->score, 4);
         enum heed_status status = HEED_OK;
         if (masks != SRV_MASKS_NONE)
-            status = print_segmentation(text, &detection->mask, error);
+            status = print_segmentation(text, &detection->mask, masks, error);
         srv_text_string(text, "}");
         if (status == HEED_OK)
             status = go_on(text, stop, error);

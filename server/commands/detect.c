@@ -336,8 +336,7 @@ int srv_command_detect(int argc, char **argv)
         .photo_count = (size_t)photo_count,
     };
     if (run.format == FORMAT_COCO && !srv_coco_masks(run.masks))
-        return srv_usage_error(&flags, "--masks is \"%s\", allowed with --format coco is one of rle, none",
-                               masks == SRV_MASKS_PNG ? "png" : "polygon");
+        return srv_usage_error(&flags, "--masks is \"png\", allowed with --format coco is one of rle, polygon, none");
     if (draw_to && !run.draw_into_folder && !is_picture(draw_to))
         return srv_usage_error(
             &flags, "--draw is \"%s\", allowed is a folder or a name that ends in .jpg, .jpeg or .png", draw_to);

@@ -81,9 +81,21 @@ def test_json_number_beyond_every_range_is_400_and_named(server, option, text):
         assert_problem(reply, 400, f'"{option}"', "number", "line")
 
 
-@pytest.mark.parametrize("masks_form", ["png", "polygon"])
-def test_format_coco_refuses_masks_that_its_tools_would_not_read_as_they_are(server, masks_form):
-    assert_problem(server.detect(CAT, f"format=coco&masks={masks_form}"), 400, "masks", masks_form, "rle, none")
+def test_format_coco_has_polygons_of_one_ring_that_leave_holes_out(server):
+    photo_with_holes = photo("astronaut.jpg")
+    rows = server.detect(photo_with_holes, "format=coco&masks=polygon&score=0.05").json()
+    truth = detections(server, photo_with_holes, "score=0.05")
+    rings = detections(server, photo_with_holes, "masks=polygon&score=0.05")
+    assert len(rows) == len(truth) and any(len(one["mask"]["polygons"]) > 1 for one in rings)
+    for row, one in zip(rows, truth):
+        assert len(row["segmentation"]) == 1 or not one["area"]
+        mask = masks.from_rle(one["mask"])
+        assert (masks.from_rings(row["segmentation"], mask.shape[1], mask.shape[0]) == mask).all()
+        assert row["area"] == one["area"]
+
+
+def test_format_coco_refuses_png(server):
+    assert_problem(server.detect(CAT, "format=coco&masks=png"), 400, "masks", "png", "rle, polygon, none")
 
 
 @pytest.mark.parametrize("text", ["7", '"7"', "-7", "0", "1234567890123456789", "9223372036854775807", "1.5", "1e20", '"1.5"', '"007"',

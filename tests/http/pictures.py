@@ -40,9 +40,9 @@ def slow_photo():
 
 
 @functools.lru_cache(maxsize=None)
-def large_photo(form="JPEG"):
+def large_photo(form="JPEG", side=None):
     """Quickly inferred on, slow to draw, to read as PNG and to tell the masks of: seconds of one core."""
-    side = 1400 if SANITIZED else 5600 if form == "JPEG" else 4000
+    side = side or (1400 if SANITIZED else 5600 if form == "JPEG" else 4000)
     return encode(picture("coffee.jpg").resize((side, side)), form, **({"quality": 70} if form == "JPEG" else {"compress_level": 1}))
 
 

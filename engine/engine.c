@@ -402,8 +402,7 @@ enum heed_status heed_detect(struct heed_context *context, const struct heed_mod
         .crew = context->crew,
         .arena = &context->arena,
         .lanes = heed_crew_lanes(context->crew),
-        .cancel = options->stop.cancel,
-        .deadline_ns = options->stop.deadline_ns,
+        .stop = options->stop,
         .profile = context->profile,
     };
     struct heed_query query;

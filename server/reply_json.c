@@ -42,6 +42,14 @@ static enum heed_status print_counts(struct srv_text *text, const struct heed_rl
     return HEED_OK;
 }
 
+static void print_points(struct srv_text *text, const struct heed_polygon *polygon, size_t ring)
+{
+    const size_t first = ring ? polygon->ring_ends[ring - 1] : 0;
+    for (size_t point = first; point < polygon->ring_ends[ring]; point++)
+        srv_text_print(text, "%s%u,%u", point == first ? "" : ",", polygon->points[2 * point],
+                       polygon->points[2 * point + 1]);
+}
+
 /* A list of rings, each x, y, x, y...; holes are rings too, and even-odd filling leaves them empty. */
 static enum heed_status print_rings(struct srv_text *text, const struct heed_rle *rle, struct heed_error *error)
 {
@@ -50,10 +58,9 @@ static enum heed_status print_rings(struct srv_text *text, const struct heed_rle
     if (status != HEED_OK)
         return status;
     srv_text_string(text, "[");
-    for (size_t ring = 0, point = 0; ring < polygon.ring_count; ring++) {
+    for (size_t ring = 0; ring < polygon.ring_count; ring++) {
         srv_text_string(text, ring ? ",[" : "[");
-        for (const char *comma = ""; point < polygon.ring_ends[ring]; point++, comma = ",")
-            srv_text_print(text, "%s%u,%u", comma, polygon.points[2 * point], polygon.points[2 * point + 1]);
+        print_points(text, &polygon, ring);
         srv_text_string(text, "]");
     }
     srv_text_string(text, "]");
@@ -71,13 +78,12 @@ static enum heed_status print_seamed_rings(struct srv_text *text, const struct h
         return status;
     const uint32_t *const home = polygon.points;
     srv_text_string(text, polygon.ring_count ? "[[" : "[");
-    for (size_t ring = 0, point = 0; ring < polygon.ring_count; ring++) {
-        const uint32_t *const start = polygon.points + 2 * point;
+    for (size_t ring = 0; ring < polygon.ring_count; ring++) {
+        const uint32_t *const start = polygon.points + 2 * (ring ? polygon.ring_ends[ring - 1] : 0);
         if (ring)
             srv_text_print(text, ",%u,%u,", start[0], home[1]);
-        for (; point < polygon.ring_ends[ring]; point++)
-            srv_text_print(text, "%u,%u,", polygon.points[2 * point], polygon.points[2 * point + 1]);
-        srv_text_print(text, "%u,%u", start[0], start[1]);
+        print_points(text, &polygon, ring);
+        srv_text_print(text, ",%u,%u", start[0], start[1]);
         if (ring)
             srv_text_print(text, ",%u,%u,%u,%u", start[0], home[1], home[0], home[1]);
     }

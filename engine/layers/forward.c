@@ -8,10 +8,7 @@ bool heed_forward_computes(struct heed_forward *forward)
 {
     if (heed_arena_counting(forward->arena) || forward->status != HEED_OK)
         return false;
-    if (forward->cancel && atomic_load_explicit(forward->cancel, memory_order_relaxed))
-        forward->status = HEED_CANCELLED;
-    else if (forward->deadline_ns && heed_now_ns() > forward->deadline_ns)
-        forward->status = HEED_DEADLINE;
+    forward->status = heed_stop_check(&forward->stop, NULL);
     return forward->status == HEED_OK;
 }
 

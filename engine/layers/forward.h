@@ -18,8 +18,7 @@ struct heed_forward {
     struct heed_crew *crew; /* NULL while planning */
     struct heed_arena *arena;
     unsigned lanes; /* threads that may be inside one loop: how many scratch buffers a layer lays out */
-    const atomic_bool *cancel;
-    uint64_t deadline_ns;
+    struct heed_stop stop;
     enum heed_status status;      /* HEED_OK, HEED_CANCELLED or HEED_DEADLINE; sticky */
     struct heed_profile *profile; /* NULL: not profiled */
 };

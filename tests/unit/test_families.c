@@ -273,7 +273,9 @@ static void a_cancelled_pass_finds_nothing(void **state)
         void *const block = aligned_alloc(HEED_ALIGN, size);
         heed_arena_init(&arena, block, size);
         const atomic_bool cancel = true;
-        forward = (struct heed_forward){ .kernels = &net.kernels, .arena = &arena, .lanes = 1, .cancel = &cancel };
+        forward = (struct heed_forward){
+            .kernels = &net.kernels, .arena = &arena, .lanes = 1, .stop = { .cancel = &cancel }
+        };
         run_family(&forward, &it); /* without a crew: nothing may run */
         assert_int_equal(forward.status, HEED_CANCELLED);
         assert_int_equal(it.findings.count, 0);

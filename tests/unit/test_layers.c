@@ -557,9 +557,11 @@ static float untouched(const atomic_bool *cancel, uint64_t deadline_ns, enum hee
     heed_arena_init(&arena, block, sizeof block);
     struct heed_crew *crew;
     assert_int_equal(heed_crew_create(0, 1, &crew, NULL), HEED_OK);
-    struct heed_forward forward = {
-        .kernels = &net.kernels, .arena = &arena, .crew = crew, .lanes = 1, .cancel = cancel, .deadline_ns = deadline_ns
-    };
+    struct heed_forward forward = { .kernels = &net.kernels,
+                                    .arena = &arena,
+                                    .crew = crew,
+                                    .lanes = 1,
+                                    .stop = { .cancel = cancel, .deadline_ns = deadline_ns } };
     const struct heed_tensor x = heed_forward_tensor(&forward, 1, 1, 1, 1),
                              y = heed_forward_tensor(&forward, 1, 1, 1, 1);
     x.data[0] = 1;

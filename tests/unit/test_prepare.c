@@ -130,7 +130,7 @@ static void the_cancelled_pass_computes_nothing(void **state)
     struct heed_arena arena;
     heed_arena_init(&arena, block, sizeof block);
     const atomic_bool cancel = true;
-    struct heed_forward forward = { .arena = &arena, .lanes = 1, .cancel = &cancel };
+    struct heed_forward forward = { .arena = &arena, .lanes = 1, .stop = { .cancel = &cancel } };
     const struct heed_geometry geometry = { 20, 20, 9, 9, 9, 9 };
     heed_prepare(&forward, &(struct heed_image){ .rgb = NULL }, &spec, &geometry);
     assert_int_equal(forward.status, HEED_CANCELLED);

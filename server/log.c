@@ -2,6 +2,8 @@
 #include "log.h"
 #include "text.h"
 
+#include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -41,14 +43,22 @@ static int is_plain(const char *string)
     return *string != '\0';
 }
 
+/* A long one is cut, so that the whole line fits into a pipe: each byte may take six. */
+static void print_string(struct srv_text *line, const char *string)
+{
+    enum { BYTES_MAX = 400 };
+    const size_t size = strnlen(string, BYTES_MAX);
+    if (log_format == SRV_LOG_TEXT && is_plain(string))
+        srv_text_add(line, string, size);
+    else
+        srv_text_json(line, string, size);
+}
+
 static void print_value(struct srv_text *line, const struct srv_log_field *field)
 {
     switch (field->kind) {
     case SRV_FIELD_STRING:
-        if (log_format == SRV_LOG_TEXT && is_plain(field->string))
-            srv_text_string(line, field->string);
-        else
-            srv_text_json_string(line, field->string);
+        print_string(line, field->string);
         break;
     case SRV_FIELD_COUNT:
         srv_text_print(line, "%llu", (unsigned long long)field->count);
@@ -59,24 +69,52 @@ static void print_value(struct srv_text *line, const struct srv_log_field *field
     }
 }
 
-void srv_log_fields(enum srv_log_level level, const char *event, const struct srv_log_field *fields)
+static void print_line(struct srv_text *line, enum srv_log_level level, const char *event,
+                       const struct srv_log_field *fields)
 {
-    if (!srv_log_wanted(level))
-        return;
     const int json = log_format == SRV_LOG_JSON;
-    struct srv_text line = { 0 };
-    srv_text_string(&line, json ? "{\"time\":\"" : "");
-    print_time(&line);
-    srv_text_print(&line, json ? "\",\"level\":\"%s\",\"event\":\"%s\"" : " %-5s %s", level_names[level], event);
+    srv_text_string(line, json ? "{\"time\":\"" : "");
+    print_time(line);
+    srv_text_print(line, json ? "\",\"level\":\"%s\",\"event\":\"%s\"" : " %-5s %s", level_names[level], event);
     for (const struct srv_log_field *field = fields; field->name; field++) {
         if (field->kind == SRV_FIELD_STRING && !field->string)
             continue;
-        srv_text_print(&line, json ? ",\"%s\":" : " %s=", field->name);
-        print_value(&line, field);
+        srv_text_print(line, json ? ",\"%s\":" : " %s=", field->name);
+        print_value(line, field);
     }
-    srv_text_string(&line, json ? "}\n" : "\n");
-    if (!line.failed && write(STDERR_FILENO, line.data, line.size) < 0) {
-        /* Nobody reads the log: there is nowhere left to say so. */
+    srv_text_string(line, json ? "}\n" : "\n");
+}
+
+/* Whether standard error takes a line now. A reader that is slow is waited for; while it does not read at all, no line
+ * waits: the server must not stand still because its log does. */
+static bool takes_a_line(bool waits)
+{
+    enum { PATIENCE_MS = 100 };
+    struct pollfd out = { .fd = STDERR_FILENO, .events = POLLOUT };
+    return poll(&out, 1, waits ? PATIENCE_MS : 0) > 0;
+}
+
+void srv_log_fields(enum srv_log_level level, const char *event, const struct srv_log_field *fields)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* between the question and the line no other comes */
+    static unsigned long long lost;
+    if (!srv_log_wanted(level))
+        return;
+    pthread_mutex_lock(&lock);
+    if (takes_a_line(lost == 0)) {
+        struct srv_text line = { 0 };
+        if (lost)
+            print_line(&line, SRV_LOG_WARN, "log",
+                       (const struct srv_log_field[]){ SRV_N("lines_lost", lost), { .name = 0 } });
+        print_line(&line, level, event, fields);
+        /* A pipe that takes anything takes PIPE_BUF bytes without waiting, and no line is longer. */
+        if (!line.failed && write(STDERR_FILENO, line.data, line.size) < 0) {
+            /* Nobody reads the log: there is nowhere left to say so. */
+        }
+        srv_text_deinit(&line);
+        lost = 0;
+    } else {
+        lost++;
     }
-    srv_text_deinit(&line);
+    pthread_mutex_unlock(&lock);
 }

@@ -1,6 +1,8 @@
 /* Log lines: one event, one line, whatever the values hold. */
 #include "log.h"
+#include "heed.h"
 
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -31,6 +33,13 @@ static void hostile_event(void)
 {
     srv_log(SRV_LOG_INFO, "request", SRV_S("path", "/a\n2026 error forged=\"yes\"\x1b[2J\xff"), SRV_N("status", 404),
             SRV_S("absent", NULL), SRV_MS("ms", 1.5), SRV_S("plain", "/v1/detect"));
+}
+
+static void long_event(void)
+{
+    static char path[20000];
+    memset(path, '\x01', sizeof path - 1);
+    srv_log(SRV_LOG_INFO, "request", SRV_S("path", path), SRV_N("status", 200));
 }
 
 static void debug_event(void)
@@ -74,12 +83,60 @@ static void less_important_events_are_left_out(void **state)
     assert_non_null(strstr(captured(debug_event), "debug detail n=1"));
 }
 
+static void long_value_is_cut(void **state)
+{
+    (void)state;
+    srv_log_setup(SRV_LOG_JSON, SRV_LOG_INFO);
+    const char *const line = captured(long_event);
+    assert_in_range(strlen(line), 400, PIPE_BUF);
+    json_t *const root = json_loads(line, 0, NULL);
+    assert_non_null(root);
+    assert_int_equal(json_integer_value(json_object_get(root, "status")), 200);
+    json_decref(root);
+}
+
+/* A pipe that nobody reads takes no line for ever: what does not fit is counted, and nobody waits for it. */
+static void full_pipe_stops_nobody(void **state)
+{
+    (void)state;
+    enum { LINES = 100000 };
+    srv_log_setup(SRV_LOG_TEXT, SRV_LOG_INFO);
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    const int kept = dup(STDERR_FILENO);
+    dup2(ends[1], STDERR_FILENO);
+    const uint64_t began_ns = heed_now_ns();
+    for (int i = 0; i < LINES; i++)
+        hostile_event();
+    const uint64_t took_ns = heed_now_ns() - began_ns;
+    static char text[1 << 20];
+    const ssize_t first = read(ends[0], text, sizeof text);
+    srv_log(SRV_LOG_INFO, "after", SRV_S("absent", NULL));
+    const ssize_t second = read(ends[0], text, sizeof text - 1);
+    dup2(kept, STDERR_FILENO);
+    close(kept);
+    close(ends[0]);
+    close(ends[1]);
+
+    assert_true(took_ns < UINT64_C(5000000000));
+    assert_true(first > 0 && second > 0);
+    text[second] = '\0';
+    unsigned lost;
+    const char *const told = strstr(text, " warn  log lines_lost=");
+    assert_non_null(told);
+    assert_int_equal(sscanf(told, " warn  log lines_lost=%u", &lost), 1);
+    assert_in_range(lost, LINES / 2, LINES);
+    assert_non_null(strstr(text, "info  after\n"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hostile_values_stay_in_their_line_as_text),
         cmocka_unit_test(json_lines_are_json),
         cmocka_unit_test(less_important_events_are_left_out),
+        cmocka_unit_test(long_value_is_cut),
+        cmocka_unit_test(full_pipe_stops_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum kind { INTEGER, TEXT, CHOICE, PATH, PATHS };
 
@@ -342,11 +343,8 @@ static bool read_config(struct srv_options *options, int argc, char *const *argv
     if (path)
         return read_file(options, path, error);
     for (size_t i = 0; i < sizeof config_paths / sizeof *config_paths; i++) {
-        FILE *const file = fopen(config_paths[i], "rb");
-        if (file) {
-            fclose(file);
-            return read_file(options, config_paths[i], error);
-        }
+        if (access(config_paths[i], F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR))
+            return read_file(options, config_paths[i], error); /* there, readable or not */
     }
     return true;
 }
@@ -357,6 +355,8 @@ static bool read_environment(struct srv_options *options, char *const *environme
         char name[64];
         spell_variable(name, sizeof name, table[i].name);
         const char *const value = variable(environment, name);
+        if (value && table[i].kind == INTEGER && strncmp(value, "tcp://", 6) == 0)
+            continue; /* HEED_PORT=tcp://...: what Kubernetes tells all pods of a service named heed */
         if (value && !set(options, &table[i], value, NULL, spell_variable, error))
             return false;
     }

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -128,6 +129,36 @@ static void bad_files_are_refused(void **state)
     refuses_file("{\"queue_slots\": 0}", "from 1");
 }
 
+/* HEED_PORT in every pod of a service named heed. */
+static void address_from_kubernetes_is_no_number_and_no_mistake(void **state)
+{
+    (void)state;
+    char *environment[] = { (char *)"HEED_PORT=tcp://10.0.0.1:8080", (char *)"HEED_THREADS=3", NULL };
+    struct srv_options options;
+    struct srv_options_error error;
+    assert_true(srv_options_read(&options, 0, NULL, environment, &error));
+    assert_int_equal(options.port, 8080);
+    assert_int_equal(options.threads, 3);
+    srv_options_deinit(&options);
+}
+
+/* It may hold the keys: to go on without it would open the doors. */
+static void default_file_that_is_there_but_cannot_be_read_is_refused(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/heed-test-options-XXXXXX", before[4096];
+    assert_non_null(getcwd(before, sizeof before));
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(chdir(folder), 0);
+    assert_int_equal(mkdir("config", 0700), 0);
+    assert_int_equal(symlink("heed.json", "config/heed.json"), 0); /* a loop: no permission stops root */
+    refuses(NULL, NULL, "config/heed.json: ");
+    assert_int_equal(unlink("config/heed.json"), 0);
+    assert_int_equal(rmdir("config"), 0);
+    assert_int_equal(chdir(before), 0);
+    assert_int_equal(rmdir(folder), 0);
+}
+
 static void paths_in_the_file_are_relative_to_it(void **state)
 {
     (void)state;
@@ -201,6 +232,8 @@ int main(void)
         cmocka_unit_test(bad_flags_are_refused_by_name_value_and_range),
         cmocka_unit_test(bad_environment_is_refused_by_its_name),
         cmocka_unit_test(bad_files_are_refused),
+        cmocka_unit_test(address_from_kubernetes_is_no_number_and_no_mistake),
+        cmocka_unit_test(default_file_that_is_there_but_cannot_be_read_is_refused),
         cmocka_unit_test(paths_in_the_file_are_relative_to_it),
         cmocka_unit_test(paths_of_a_flag_are_separated_by_commas),
         cmocka_unit_test(shipped_file_says_what_the_table_says),

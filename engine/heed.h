@@ -171,6 +171,8 @@ HEED_API const char *heed_cpu_level_name(unsigned cpu); /* "ref", "blas", "avx2"
 HEED_API double heed_cpu_peak(unsigned cpu);
 /* Cores this process may use: affinity and the cgroup's quota counted; at least 1. */
 HEED_API unsigned heed_cpu_cores(void);
+/* Bytes the control group (cgroup) lets this process have; 0 where it sets no limit. */
+HEED_API uint64_t heed_memory_limit(void);
 
 /* The crew: threads that lend themselves to each other's loops. `helpers` are threads the crew starts
  * itself; others lend themselves with heed_crew_help. lanes = helpers + threads that will lend

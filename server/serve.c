@@ -44,14 +44,26 @@ struct serve {
 
 /* ---- Loading, on a thread of its own ------------------------------------------------------------------ */
 
+/* What all of heed may take: as told, or what is usual where the control group allows it. */
+static size_t memory_limit(const struct srv_server *server)
+{
+    const uint64_t told = server->options->memory_mb << 20, allowed = heed_memory_limit();
+    const size_t fixed = server->budget.fixed, least = fixed + FLIGHT_BYTES_MIN, usual = fixed + FLIGHT_BYTES_DEFAULT;
+    if (allowed && allowed < (told ? told : least))
+        srv_log(SRV_LOG_WARN, "memory", SRV_N("cgroup_mib", allowed >> 20),
+                SRV_N("may_need_mib", (told ? told : least) >> 20),
+                SRV_S("advice", "raise the limit, or lower pixels_max, threads or connections_max"));
+    if (told)
+        return told;
+    return !allowed || allowed > usual ? usual : allowed > least ? (size_t)allowed : least;
+}
+
 static bool plan_budget(struct srv_server *server)
 {
-    const struct srv_options *const options = server->options;
     const size_t contexts = server->worker_count * server->models.context_bytes;
-    const size_t connections = (size_t)options->connections_max * SRV_CONNECTION_BYTES;
+    const size_t connections = server->connections_max * SRV_CONNECTION_BYTES;
     server->budget.fixed = PROCESS_BYTES + server->models.weights_bytes + contexts + connections;
-    const size_t limit =
-        options->memory_mb ? (size_t)options->memory_mb << 20 : server->budget.fixed + FLIGHT_BYTES_DEFAULT;
+    const size_t limit = memory_limit(server);
     srv_log(SRV_LOG_INFO, "memory", SRV_N("weights_mib", server->models.weights_bytes >> 20),
             SRV_N("contexts_mib", contexts >> 20), SRV_N("connections_mib", connections >> 20),
             SRV_N("process_mib", PROCESS_BYTES >> 20), SRV_N("fixed_mib", server->budget.fixed >> 20),
@@ -141,6 +153,7 @@ static void end_by(int number)
     signal(number, SIG_DFL);
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
     raise(number);
+    _exit(128 + number); /* as the first process of a container, which the system spares such a signal */
 }
 
 static void on_signal(struct srv_watch *watch, uint32_t events)
@@ -153,6 +166,10 @@ static void on_signal(struct srv_watch *watch, uint32_t events)
     if (serve->drain_until_ns) {
         srv_log(SRV_LOG_WARN, "ended at once", SRV_N("signal", signal.ssi_signo));
         end_by((int)signal.ssi_signo);
+    }
+    if (!serve->server.loaded && !serve->load_failed) { /* nothing has been accepted; loading may take its time */
+        srv_log(SRV_LOG_INFO, "ended", SRV_S("while", "loading"));
+        _exit(0);
     }
     serve->drain_until_ns = heed_now_ns() + serve->server.options->drain_ms * 1000000 + 1;
     serve->server.state = SRV_STATE_DRAINING;
@@ -204,14 +221,22 @@ static void end(struct serve *serve)
 
 /* ---- Starting ----------------------------------------------------------------------------------------- */
 
-/* As many descriptors as we may have: a connection each. */
-static void raise_descriptor_limit(void)
+/* How many connections there may be: a descriptor each, of as many as the system gives. */
+static size_t connections_max(const struct srv_options *options)
 {
+    enum { OWN = 64 }; /* listening, epoll, models being read, connections that are told that there are too many */
+    const size_t wanted = (size_t)options->connections_max;
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return wanted;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_max >= wanted + OWN)
+        return wanted;
+    const size_t possible = limit.rlim_max > OWN ? (size_t)limit.rlim_max - OWN : 1;
+    srv_log(SRV_LOG_WARN, "connections", SRV_N("wanted", wanted), SRV_N("possible", possible),
+            SRV_N("descriptors", limit.rlim_max), SRV_S("advice", "raise ulimit -n, or lower connections_max"));
+    return possible;
 }
 
 static bool take_signals(struct serve *serve)
@@ -259,9 +284,9 @@ int srv_serve(const struct srv_options *options)
     if (!serve)
         return 1;
     srv_log_setup((enum srv_log_format)options->log_format, (enum srv_log_level)options->log_level);
-    raise_descriptor_limit();
     serve->loop.fd = serve->signals.fd = serve->server.mailbox.fd = -1;
     serve->server.options = options;
+    serve->server.connections_max = connections_max(options);
     serve->server.started_ns = heed_now_ns();
     serve->server.worker_count = options->threads ? (unsigned)options->threads : heed_cpu_cores();
     serve->watchdog_ns = srv_notify_watchdog_ns();

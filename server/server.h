@@ -32,7 +32,7 @@ struct srv_server {
     struct srv_metrics metrics;
     double service_s;     /* moving average of a job's time on a worker; 0: none yet */
     double service_s_min; /* what a job takes at least, lately; the self-test's time to begin with */
-    size_t connections;
+    size_t connections, connections_max;
     uint64_t started_ns;
 };
 

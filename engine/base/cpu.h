@@ -3,10 +3,6 @@
 #ifndef HEED_BASE_CPU_H
 #define HEED_BASE_CPU_H
 
-/* Cores the control group's quota is worth, rounded up: the smallest of this process's group and those it is
- * in, cgroup v2 or v1. 0 where there is no quota. `root` stands before /proc and /sys: "" but in tests. */
-unsigned heed_cpu_quota(const char *root);
-
 /* Inside a loop that waits for another thread: leaves the core's units to its other hardware thread for a moment. */
 static inline void heed_cpu_pause(void)
 {

@@ -45,7 +45,7 @@ def free_port():
 
 
 class Server:
-    def __init__(self, folder, **config):
+    def __init__(self, folder, before=(), **config):
         self.port = free_port()
         self.folder = str(folder)
         path = os.path.join(self.folder, "heed.json")
@@ -53,7 +53,7 @@ class Server:
             json.dump({"address": "127.0.0.1", "port": self.port, **PATIENT, **config}, file)
         self.log_path = os.path.join(self.folder, "log")
         with open(self.log_path, "w") as log:
-            self.process = subprocess.Popen([BINARY, "serve", "--config", path], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = subprocess.Popen([*before, BINARY, "serve", "--config", path], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def wait_ready(self):
         end = time.monotonic() + READY_SECONDS_MAX

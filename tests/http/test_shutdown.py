@@ -1,12 +1,15 @@
 """SIGTERM in every phase: readiness falls first, accepted jobs are answered, new ones are told to go elsewhere; a second signal ends at once."""
 
+import json
+import os
 import signal
+import subprocess
 import time
 
 import pytest
 
 import metrics
-from heed import assert_problem, read_reply, wait_until
+from heed import ROOT, Server, assert_problem, read_reply, wait_until
 from pictures import photo, slow_photo
 
 CAT = photo("chelsea.jpg")
@@ -96,6 +99,41 @@ def test_second_signal_ends_at_once(serve):
     server.ended = True
     for connection in connections:
         connection.close()
+
+
+def test_second_signal_ends_the_first_process_of_a_container(tmp_path):
+    """The system spares process 1 whatever would end it by default."""
+    inside = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child"]
+    if subprocess.run([*inside, "true"], stderr=subprocess.DEVNULL).returncode:
+        pytest.skip("no namespaces here")
+    server = Server(tmp_path, before=inside).wait_ready()
+    child = int(open(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read())
+    connections = [server.send_photo(slow_photo()) for _ in range(10)]
+    wait_until(lambda: busy(server)[0] > 0, what="it runs")
+    began = time.monotonic()
+    os.kill(child, signal.SIGTERM)
+    wait_until(lambda: "draining" in server.log(), what="it drains")
+    os.kill(child, signal.SIGTERM)
+    assert server.wait(10) == 128 + signal.SIGTERM and time.monotonic() - began < 3
+    for connection in connections:
+        connection.close()
+
+
+def test_signal_while_models_are_loaded_ends_it_at_once(tmp_path):
+    with open(os.path.join(ROOT, "config", "models", "heed-s.json")) as file:
+        model = json.load(file)
+    for key in ("weights", "labels"):
+        model[key] = os.path.join(ROOT, "config", "models", model[key])
+    paths = [str(tmp_path / f"{i}.json") for i in range(60)]
+    for i, path in enumerate(paths):
+        with open(path, "w") as file:
+            json.dump(model | {"name": f"many{i}"}, file)
+    server = Server(tmp_path, models=paths, cpu="ref")
+    wait_until(lambda: "listening" in server.log(), what="it listens")
+    server.terminate()
+    began = time.monotonic()
+    assert server.wait(10) == 0 and time.monotonic() - began < 2
+    assert " ready " not in server.log() and "while=loading" in server.log(), server.log()
 
 
 def test_a_half_sent_request_does_not_hold_up_the_end(serve):

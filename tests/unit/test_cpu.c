@@ -1,5 +1,5 @@
-/* Cores and quotas, read from a tree of files as /proc and /sys show them. */
-#include "base/cpu.h"
+/* Cores, quotas and limits, read from a tree of files as /proc and /sys show them. */
+#include "base/cgroup.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -48,11 +48,11 @@ static int remove_root(void **state)
 static void quota_is_zero_where_nothing_is_known(void **state)
 {
     (void)state;
-    assert_int_equal(heed_cpu_quota(root), 0);
+    assert_int_equal(heed_cgroup_cores(root), 0);
     put("/proc/self/cgroup", "0::/app\n");
-    assert_int_equal(heed_cpu_quota(root), 0);
+    assert_int_equal(heed_cgroup_cores(root), 0);
     put("/sys/fs/cgroup/app/cpu.max", "max 100000\n");
-    assert_int_equal(heed_cpu_quota(root), 0);
+    assert_int_equal(heed_cgroup_cores(root), 0);
 }
 
 static void quota_of_cgroup_v2_is_rounded_up(void **state)
@@ -60,11 +60,11 @@ static void quota_of_cgroup_v2_is_rounded_up(void **state)
     (void)state;
     put("/proc/self/cgroup", "0::/app\n");
     put("/sys/fs/cgroup/app/cpu.max", "150000 100000\n");
-    assert_int_equal(heed_cpu_quota(root), 2);
+    assert_int_equal(heed_cgroup_cores(root), 2);
     put("/sys/fs/cgroup/app/cpu.max", "10000 100000\n");
-    assert_int_equal(heed_cpu_quota(root), 1);
+    assert_int_equal(heed_cgroup_cores(root), 1);
     put("/sys/fs/cgroup/app/cpu.max", "400000 100000\n");
-    assert_int_equal(heed_cpu_quota(root), 4);
+    assert_int_equal(heed_cgroup_cores(root), 4);
 }
 
 static void quota_of_an_outer_group_counts(void **state)
@@ -74,7 +74,7 @@ static void quota_of_an_outer_group_counts(void **state)
     put("/sys/fs/cgroup/pod/app/cpu.max", "800000 100000\n");
     put("/sys/fs/cgroup/pod/cpu.max", "300000 100000\n");
     put("/sys/fs/cgroup/cpu.max", "max 100000\n");
-    assert_int_equal(heed_cpu_quota(root), 3);
+    assert_int_equal(heed_cgroup_cores(root), 3);
 }
 
 static void quota_is_found_at_the_mount_when_the_group_is_outside_the_container(void **state)
@@ -83,7 +83,7 @@ static void quota_is_found_at_the_mount_when_the_group_is_outside_the_container(
     put("/proc/self/cgroup", "5:memory:/docker/123\n4:cpu,cpuacct:/docker/123\n0::/\n");
     put("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "250000\n");
     put("/sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n");
-    assert_int_equal(heed_cpu_quota(root), 3);
+    assert_int_equal(heed_cgroup_cores(root), 3);
 }
 
 static void quota_of_cgroup_v1_minus_one_is_none(void **state)
@@ -92,7 +92,7 @@ static void quota_of_cgroup_v1_minus_one_is_none(void **state)
     put("/proc/self/cgroup", "3:cpuset:/\n2:cpuacct,cpu:/app\n");
     put("/sys/fs/cgroup/cpu/app/cpu.cfs_quota_us", "-1\n");
     put("/sys/fs/cgroup/cpu/app/cpu.cfs_period_us", "100000\n");
-    assert_int_equal(heed_cpu_quota(root), 0);
+    assert_int_equal(heed_cgroup_cores(root), 0);
 }
 
 static void quota_ignores_nonsense(void **state)
@@ -100,11 +100,33 @@ static void quota_ignores_nonsense(void **state)
     (void)state;
     put("/proc/self/cgroup", "nonsense\n:\n0::\n9\n\n0::/app\n");
     put("/sys/fs/cgroup/app/cpu.max", "many cores\n");
-    assert_int_equal(heed_cpu_quota(root), 0);
+    assert_int_equal(heed_cgroup_cores(root), 0);
     put("/sys/fs/cgroup/app/cpu.max", "100000 0\n");
-    assert_int_equal(heed_cpu_quota(root), 0);
+    assert_int_equal(heed_cgroup_cores(root), 0);
     put("/sys/fs/cgroup/app/cpu.max", "9223372036854775807 1\n");
-    assert_int_equal(heed_cpu_quota(root), 0);
+    assert_int_equal(heed_cgroup_cores(root), 0);
+}
+
+static void memory_of_cgroup_v2_is_the_least_of_the_groups(void **state)
+{
+    (void)state;
+    put("/proc/self/cgroup", "0::/system.slice/heed.service\n");
+    put("/sys/fs/cgroup/system.slice/heed.service/memory.max", "max\n");
+    assert_int_equal(heed_cgroup_memory(root), 0);
+    put("/sys/fs/cgroup/system.slice/memory.max", "2147483648\n");
+    assert_int_equal(heed_cgroup_memory(root), 2147483648);
+    put("/sys/fs/cgroup/system.slice/heed.service/memory.max", "157286400\n");
+    assert_int_equal(heed_cgroup_memory(root), 157286400);
+}
+
+static void memory_of_cgroup_v1_has_a_figure_for_none(void **state)
+{
+    (void)state;
+    put("/proc/self/cgroup", "7:memory:/docker/1\n4:cpu,cpuacct:/docker/1\n");
+    put("/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
+    assert_int_equal(heed_cgroup_memory(root), 0);
+    put("/sys/fs/cgroup/memory/memory.limit_in_bytes", "536870912\n");
+    assert_int_equal(heed_cgroup_memory(root), 536870912);
 }
 
 static void cores_are_at_least_one(void **state)
@@ -136,6 +158,8 @@ int main(void)
         WITH_ROOT(quota_is_found_at_the_mount_when_the_group_is_outside_the_container),
         WITH_ROOT(quota_of_cgroup_v1_minus_one_is_none),
         WITH_ROOT(quota_ignores_nonsense),
+        WITH_ROOT(memory_of_cgroup_v2_is_the_least_of_the_groups),
+        WITH_ROOT(memory_of_cgroup_v1_has_a_figure_for_none),
         cmocka_unit_test(cores_are_at_least_one),
         cmocka_unit_test(levels_include_those_below),
     };

@@ -97,10 +97,10 @@ void srv_release_bytes(struct srv_server *server, struct srv_request *request, s
     request->reserved -= bytes;
 }
 
-void srv_charge_reply(struct srv_server *server, struct srv_request *request, size_t bytes)
+bool srv_charge_reply(struct srv_server *server, struct srv_request *request, size_t bytes, struct srv_problem *problem)
 {
-    server->budget.reserved = server->budget.reserved - request->reserved + bytes;
-    request->reserved = bytes;
+    srv_release_bytes(server, request, request->reserved);
+    return srv_admit_bytes(server, request, bytes, problem);
 }
 
 bool srv_admit_body(struct srv_server *server, struct srv_request *request, const struct srv_framing *framing,
@@ -112,7 +112,10 @@ bool srv_admit_body(struct srv_server *server, struct srv_request *request, cons
                           (unsigned long long)framing->length, (unsigned long long)max);
     if (srv_queue_count(server->queue) >= srv_queue_slots(server->queue))
         return refuse_full(server, problem);
-    return srv_admit_bytes(server, request, (size_t)framing->length, problem);
+    if (!srv_admit_bytes(server, request, (size_t)framing->length, problem))
+        return false;
+    srv_release_bytes(server, request, (size_t)framing->length); /* it fits now; it is taken as it comes */
+    return true;
 }
 
 bool srv_admit_job(struct srv_server *server, const struct srv_job *job, struct srv_problem *problem)

@@ -15,14 +15,15 @@ bool srv_admit_state(const struct srv_server *server, struct srv_problem *proble
 bool srv_admit_key(const struct srv_server *server, const struct srv_request *request, const struct srv_key **key,
                    struct srv_problem *problem);
 
-/* A body of this framing: its size, room for it in the queue, and memory, which is reserved for the request. */
+/* A body of this framing: its size, room for it in the queue, and whether it would fit into memory now. */
 bool srv_admit_body(struct srv_server *server, struct srv_request *request, const struct srv_framing *framing,
                     struct srv_problem *problem);
 
-/* More memory for a request, as a chunked body grows or its work is known. */
+/* More memory for a request, as its body comes or its work is known. */
 bool srv_admit_bytes(struct srv_server *server, struct srv_request *request, size_t bytes, struct srv_problem *problem);
-/* The work is done: what the request holds now is its reply, whatever was reserved. */
-void srv_charge_reply(struct srv_server *server, struct srv_request *request, size_t bytes);
+/* The work is done: what the request holds now is its reply, whatever was reserved. False where no room was reserved for
+ * it, as for a picture, and none is left now; the request holds nothing then. */
+bool srv_charge_reply(struct srv_server *server, struct srv_request *request, size_t bytes, struct srv_problem *problem);
 void srv_release_bytes(struct srv_server *server, struct srv_request *request, size_t bytes);
 
 /* The memory a request's job takes while it is worked on; given back by srv_end_work. */

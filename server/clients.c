@@ -62,14 +62,35 @@ static bool is_active(enum srv_client_phase phase)
     return phase == SRV_CLIENT_WAIT || phase == SRV_CLIENT_REPLY;
 }
 
+/* What the kernel knows of the connection; false where it does not count bytes. */
+static bool ask_kernel(const struct srv_client *client, struct tcp_info *info)
+{
+    socklen_t size = sizeof *info;
+    return getsockopt(client->watch.fd, IPPROTO_TCP, TCP_INFO, info, &size) == 0 &&
+           size >= offsetof(struct tcp_info, tcpi_bytes_received) + sizeof info->tcpi_bytes_received;
+}
+
 bool srv_client_has_sent(const struct srv_client *client)
 {
     struct tcp_info info;
-    socklen_t size = sizeof info;
-    if (getsockopt(client->watch.fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 ||
-        size < offsetof(struct tcp_info, tcpi_bytes_received) + sizeof info.tcpi_bytes_received)
-        return true;
-    return info.tcpi_bytes_received > client->taken;
+    return !ask_kernel(client, &info) || info.tcpi_bytes_received > client->taken;
+}
+
+/* How many bytes more than when it was last asked. */
+static uint64_t acknowledged(struct srv_client *client)
+{
+    struct tcp_info info;
+    if (!ask_kernel(client, &info))
+        return 0;
+    const uint64_t more = info.tcpi_bytes_acked - client->acknowledged;
+    client->acknowledged = info.tcpi_bytes_acked;
+    return more;
+}
+
+bool srv_client_takes(struct srv_client *client)
+{
+    client->deadline_ns += acknowledged(client) * SRV_NS_PER_BYTE;
+    return client->deadline_ns > heed_now_ns();
 }
 
 void srv_client_enter(struct srv_client *client, enum srv_client_phase phase, uint64_t timeout_ms)
@@ -77,7 +98,10 @@ void srv_client_enter(struct srv_client *client, enum srv_client_phase phase, ui
     client->all->active += (size_t)is_active(phase) - (size_t)is_active(client->phase);
     client->all->parting += (size_t)(phase == SRV_CLIENT_PARTING) - (size_t)(client->phase == SRV_CLIENT_PARTING);
     client->phase = phase;
-    client->deadline_ns = timeout_ms ? heed_now_ns() + timeout_ms * 1000000 : 0;
+    if (phase == SRV_CLIENT_REPLY)
+        acknowledged(client);
+    client->entered_ns = heed_now_ns();
+    client->deadline_ns = timeout_ms ? client->entered_ns + timeout_ms * 1000000 : 0;
 }
 
 void srv_client_write(struct srv_client *client, const struct srv_reply *reply, const char *request_id)

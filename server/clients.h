@@ -17,8 +17,8 @@ enum srv_client_phase {
     SRV_CLIENT_PARTING /* it has been refused in the middle of sending */
 };
 
-/* What a phase's deadline is put off by for each byte: a slow line is no reason to give up, a stalled one is. 64 KiB/s.
- */
+/* What a phase's deadline is put off by for each byte that was sent or taken: a slow line is no reason to give up, a
+ * stalled one is. 64 KiB/s. */
 #define SRV_NS_PER_BYTE UINT64_C(15259)
 
 struct srv_clients;
@@ -29,8 +29,9 @@ struct srv_client {
     struct srv_clients *all;
     struct srv_client *next, **link;
     enum srv_client_phase phase;
-    uint64_t deadline_ns; /* of the phase; 0: none */
-    uint64_t taken;       /* bytes of its requests that are over; its owner counts them */
+    uint64_t entered_ns, deadline_ns; /* of the phase; 0: no deadline */
+    uint64_t taken;                   /* bytes of its requests that are over; its owner counts them */
+    uint64_t acknowledged;            /* bytes it had taken of us when it was last asked */
     bool linger;          /* the client may still be sending when the connection is closed */
     bool watched, half_closed;
 };
@@ -59,6 +60,9 @@ void srv_client_enter(struct srv_client *client, enum srv_client_phase phase, ui
 
 /* Between two requests: has a byte of the next one come? True also where the kernel does not count them. */
 bool srv_client_has_sent(const struct srv_client *client);
+
+/* Its reply is late: is it not, by the bytes of it that the client has taken? */
+bool srv_client_takes(struct srv_client *client);
 
 /* Writes a whole reply to the socket, past libmicrohttpd, which must have written nothing for this request yet and must
  * close the connection after it. A socket that does not take a few hundred bytes at once has a client that would not

@@ -33,6 +33,7 @@ enum {
     TICK_MS = 200,       /* how late a connection's deadline may be noticed */
     TICK_QUEUED_MS = 20, /* the same for the deadline of a queued job */
     BODY_FIRST_BYTES = 64 * 1024,
+    SEARCH_REST = 20, /* times as long as a search among all connections took, the next one waits */
     SPARE_CONNECTIONS = 16 /* taken only to be told that there are too many */
 };
 
@@ -71,7 +72,7 @@ struct srv_http {
     struct MHD_Daemon *daemon;
     struct srv_watch daemon_watch, mailbox_watch;
     struct srv_clients clients;
-    uint64_t next_sweep_ns;
+    uint64_t next_sweep_ns, next_search_ns;
     bool mail;      /* something is in the mailbox */
     bool shows_raw; /* libmicrohttpd 0.9: header strings lie as they came */
 };
@@ -177,7 +178,6 @@ static enum MHD_Result send_reply(struct exchange *exchange)
     reply->body = NULL; /* the response's now */
     add_headers(response, exchange);
     srv_client_enter(&client->socket, SRV_CLIENT_REPLY, client->http->server->options->send_timeout_ms);
-    client->socket.deadline_ns += reply->size * SRV_NS_PER_BYTE;
     const enum MHD_Result queued = MHD_queue_response(client->connection, reply->status, response);
     MHD_destroy_response(response);
     return queued;
@@ -294,21 +294,13 @@ static enum MHD_Result begin(struct exchange *exchange, const char *method, cons
     exchange->line.head_size = head_size(client->connection);
     if (!admit(exchange, &problem))
         return refuse(exchange, &problem);
-    if (exchange->framing.length > 0) {
-        exchange->body_capacity = (size_t)exchange->framing.length;
-        exchange->body = malloc(exchange->body_capacity);
-        if (!exchange->body) {
-            srv_refuse(&problem, SRV_NO_MEMORY, "there is no memory for the body");
-            return refuse(exchange, &problem);
-        }
-    }
     srv_client_enter(&client->socket, SRV_CLIENT_BODY, client->http->server->options->body_timeout_ms);
     return MHD_YES;
 }
 
 /* ---- Body -------------------------------------------------------------------------------------------- */
 
-/* Room for `more` bytes of a chunked body. */
+/* Room for `more` bytes: as they come, so that a length that is only announced takes nothing from others. */
 static bool grow_body(struct exchange *exchange, size_t more, struct srv_problem *problem)
 {
     struct srv_server *const server = exchange->client->http->server;
@@ -322,7 +314,8 @@ static bool grow_body(struct exchange *exchange, size_t more, struct srv_problem
     size_t capacity = exchange->body_capacity ? exchange->body_capacity : BODY_FIRST_BYTES;
     while (capacity < request->body_size + more)
         capacity *= 2;
-    capacity = capacity < max ? capacity : (size_t)max;
+    const size_t most = (size_t)(exchange->framing.chunked ? max : exchange->framing.length);
+    capacity = capacity < most ? capacity : most;
     if (!srv_admit_bytes(server, request, capacity - exchange->body_capacity, problem))
         return false;
     uint8_t *const body = realloc(exchange->body, capacity);
@@ -376,11 +369,20 @@ static void refuse_draining(struct srv_reply *reply)
     srv_reply_problem(reply, &problem);
 }
 
+/* Nobody will read this: it is for the log and the metrics. */
+static void refuse_left(struct srv_reply *reply)
+{
+    struct srv_problem problem;
+    srv_refuse(&problem, SRV_CLIENT_LEFT, "the client left");
+    srv_reply_problem(reply, &problem);
+}
+
 /* A job is over: its reply is the exchange's, its memory goes but for the reply, and the connection goes on. */
 static void finish(struct srv_http *http, struct srv_job *job)
 {
     struct exchange *const exchange = job->owner;
     struct srv_request *const request = &exchange->request;
+    struct srv_problem problem;
     assert(exchange->job == job);
     exchange->reply = job->reply;
     exchange->replied = true;
@@ -393,7 +395,10 @@ static void finish(struct srv_http *http, struct srv_job *job)
     srv_job_free(job);
     exchange->job = NULL;
     free_body(exchange);
-    srv_charge_reply(http->server, request, exchange->reply.size);
+    if (!srv_charge_reply(http->server, request, exchange->reply.size, &problem)) {
+        srv_reply_deinit(&exchange->reply);
+        srv_reply_problem(&exchange->reply, &problem);
+    }
     srv_client_enter(&exchange->client->socket, SRV_CLIENT_REPLY, http->server->options->send_timeout_ms);
     MHD_resume_connection(exchange->client->connection);
 }
@@ -405,9 +410,7 @@ static void leave(struct exchange *exchange)
     struct srv_http *const http = exchange->client->http;
     exchange->left = true;
     if (srv_queue_remove(http->server->queue, exchange->job)) {
-        struct srv_problem problem;
-        srv_refuse(&problem, SRV_CLIENT_LEFT, "the client left");
-        srv_reply_problem(&exchange->job->reply, &problem);
+        refuse_left(&exchange->job->reply);
         finish(http, exchange->job);
     } else {
         exchange->job->cancel = true;
@@ -498,7 +501,9 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **st
         return;
     struct client *const client = exchange->client;
     assert(!exchange->job); /* a connection is suspended as long as its job lives */
-    if (exchange->replied)
+    if (!exchange->replied && (code == MHD_REQUEST_TERMINATED_CLIENT_ABORT || code == MHD_REQUEST_TERMINATED_READ_ERROR))
+        refuse_left(&exchange->reply);
+    if (exchange->reply.status)
         account(http, exchange, exchange->late || code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
     client->socket.taken += exchange->line.head_size + exchange->request.body_size;
     srv_release_bytes(http->server, &exchange->request, exchange->request.reserved);
@@ -551,7 +556,8 @@ static void on_connection(void *arg, struct MHD_Connection *connection, void **c
 /* A head that is beyond a connection's memory, a line or a chunk that cannot be read: libmicrohttpd answers with a page
  * of its own, without asking, and 0.9 sends the head of some of them twice. But it says so first, only not whose
  * request it was. That is certain where there is but one it can be: then the client is told by us, in the form of every
- * other refusal, and libmicrohttpd finds our side of the socket closed. Else its page goes out, and is counted. */
+ * other refusal, and libmicrohttpd finds our side of the socket closed. Else its page goes out, and is counted; so it
+ * does where looking would take too much of the loop's time, with bad heads by the hundred among idle connections. */
 
 static bool has_bad_length(const struct client *client)
 {
@@ -621,7 +627,9 @@ static void name_refusal(const struct client *client, unsigned status, bool by_l
 static void take_over_refusal(struct srv_http *http, unsigned status, const char *page)
 {
     const bool by_length = strstr(page, "Content-Length") != NULL;
-    struct client *const client = find_at_fault(http, by_length);
+    const uint64_t began_ns = heed_now_ns();
+    struct client *const client = began_ns < http->next_search_ns ? NULL : find_at_fault(http, by_length);
+    http->next_search_ns = heed_now_ns() + SEARCH_REST * (heed_now_ns() - began_ns);
     struct srv_problem problem;
     name_refusal(client, status, by_length, &problem);
     if (!client) {
@@ -654,13 +662,15 @@ static void on_message(void *arg, const char *format, va_list arguments)
 
 /* ---- The loop ---------------------------------------------------------------------------------------- */
 
-/* A phase took too long. Between requests the connection is closed without a word; in the middle of one, be it of its
+/* A phase took too long, if not for bytes that the client did take. Between requests the connection is closed without a word; in the middle of one, be it of its
  * first line, the client is told first. */
 static void on_late(struct srv_client *socket)
 {
     struct client *const client = (struct client *)socket;
     const struct srv_options *const options = client->http->server->options;
     struct srv_problem problem;
+    if (socket->phase == SRV_CLIENT_REPLY && srv_client_takes(socket))
+        return;
     if (socket->phase == SRV_CLIENT_IDLE && srv_client_has_sent(socket)) {
         srv_refuse(&problem, SRV_SLOW_CLIENT, "the request line did not arrive in time");
         refuse_late(client, &problem);
@@ -702,20 +712,43 @@ static void on_daemon(struct srv_watch *watch, uint32_t events)
     (void)watch, (void)events; /* MHD_run follows every wait */
 }
 
-/* The newest connections beyond the limit are told so and closed. Those that have just left do not count any more, so
- * this comes after MHD_run. */
-static void refuse_surplus(struct srv_http *http)
+/* Room for a new connection: one that has been idle for long ends, as it might any moment. */
+static bool end_longest_idle(struct srv_http *http)
 {
-    const size_t max = (size_t)http->server->options->connections_max;
+    const uint64_t second_ago_ns = heed_now_ns() - UINT64_C(1000000000);
+    struct srv_client *longest = NULL;
+    for (struct srv_client *socket = http->clients.first; socket; socket = socket->next)
+        if (socket->phase == SRV_CLIENT_IDLE && !srv_client_hung_up(socket) &&
+            socket->entered_ns < (longest ? longest->entered_ns : second_ago_ns) && !srv_client_has_sent(socket))
+            longest = socket;
+    if (longest)
+        srv_client_hang_up(longest);
+    return longest != NULL;
+}
+
+static void refuse_newest(struct srv_http *http)
+{
+    struct srv_problem problem;
+    srv_refuse(&problem, SRV_TOO_MANY, "there are more than %zu connections, and none is idle",
+               http->server->connections_max);
+    for (struct srv_client *socket = http->clients.first; socket; socket = socket->next)
+        if (socket->phase == SRV_CLIENT_IDLE && !srv_client_hung_up(socket)) {
+            refuse_late((struct client *)socket, &problem);
+            srv_client_hang_up(socket);
+            return;
+        }
+}
+
+/* Those that have just left do not count any more, so this comes after MHD_run. */
+static void keep_to_connections_max(struct srv_http *http)
+{
+    const size_t max = http->server->connections_max;
     size_t surplus = http->clients.count > max ? http->clients.count - max : 0;
-    for (struct srv_client *socket = http->clients.first; socket && surplus; socket = socket->next, surplus--) {
-        if (socket->phase != SRV_CLIENT_IDLE || srv_client_hung_up(socket))
-            continue;
-        struct srv_problem problem;
-        srv_refuse(&problem, SRV_NO_MEMORY, "there are more than %zu connections", max);
-        refuse_late((struct client *)socket, &problem);
-        srv_client_hang_up(socket);
-    }
+    for (struct srv_client *socket = http->clients.first; socket && surplus; socket = socket->next)
+        surplus -= socket->phase == SRV_CLIENT_IDLE && srv_client_hung_up(socket); /* about to go */
+    for (; surplus; surplus--)
+        if (!end_longest_idle(http))
+            refuse_newest(http);
 }
 
 void srv_http_turn(struct srv_http *http)
@@ -737,7 +770,7 @@ void srv_http_turn(struct srv_http *http)
         http->next_sweep_ns = now_ns + TICK_MS * UINT64_C(1000000);
     }
     MHD_run(http->daemon);
-    refuse_surplus(http);
+    keep_to_connections_max(http);
 }
 
 /* ---- From create to free ----------------------------------------------------------------------------- */
@@ -750,7 +783,7 @@ void srv_http_turn(struct srv_http *http)
 
 static struct MHD_Daemon *start_daemon(struct srv_http *http, int listen_fd)
 {
-    const unsigned connections = (unsigned)http->server->options->connections_max + SPARE_CONNECTIONS;
+    const unsigned connections = (unsigned)http->server->connections_max + SPARE_CONNECTIONS;
     /* Missing Host and the like are refused by headers.c, in words; where 1.0.x knows more, it shall say no itself. */
     const int strictness = http->shows_raw ? 0 : 1;
     /* clang-format off */

@@ -27,6 +27,7 @@
     X(FAULT,             500, "fault",             "Our fault")                      \
     X(LOADING,           503, "loading",           "Still loading")                  \
     X(DRAINING,          503, "draining",          "Shutting down")                  \
+    X(TOO_MANY,          503, "too_many_connections", "Too many connections")        \
     X(NO_MEMORY,         503, "no_memory",         "The memory budget is in use")    \
     X(DEADLINE,          504, "deadline",          "The deadline has passed")        \
     X(VERSION,           505, "http_version",      "The version of HTTP is not spoken here") \

@@ -8,7 +8,7 @@ import zlib
 import pytest
 
 import metrics
-from heed import assert_problem, before_timing, multipart, read_reply, wait_until
+from heed import assert_problem, before_timing, multipart, read_reply, read_to_end, wait_until
 from pictures import blank, encode, photo, picture, slow_photo, with_size
 
 CAT = photo("chelsea.jpg")
@@ -128,6 +128,28 @@ def test_more_connections_than_allowed_do_not_stop_the_others(serve):
     for connection in held:
         connection.close()
     assert server.detect(CAT).status == 200
+
+
+def test_a_new_connection_takes_the_place_of_one_that_has_long_been_idle(serve):
+    server = serve(connections_max=5)
+    idle = [server.connect() for _ in range(5)]
+    time.sleep(1.2)
+    assert [server.get("/health/live").status for _ in range(10)] == [200] * 10
+    for connection in idle:
+        connection.close()
+
+
+def test_where_no_connection_is_idle_one_more_is_503(serve):
+    server = serve(connections_max=3)
+    busy = [server.connect() for _ in range(3)]
+    for connection in busy:
+        connection.sendall(b"POST /v1/detect HTTP/1.1\r\nHost: heed\r\nContent-Length: 1000\r\n\r\n")
+    time.sleep(1.2)
+    with server.connect() as connection:
+        answer, closed = read_to_end(connection)
+    assert answer.startswith(b"HTTP/1.1 503 ") and b"urn:heed:problem:too_many_connections" in answer and closed
+    for connection in busy:
+        connection.close()
 
 
 def test_long_header_is_431(server):

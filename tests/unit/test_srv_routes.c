@@ -343,9 +343,27 @@ static void body_is_refused_before_it_comes(void **state)
     assert_false(srv_admit_body(&server, &request, &huge, &problem));
     const struct srv_framing fits = { .has_length = true, .length = 1000 };
     assert_true(srv_admit_body(&server, &request, &fits, &problem));
-    assert_int_equal(server.budget.reserved, 1000);
-    srv_release_bytes(&server, &request, 1000);
-    assert_int_equal(server.budget.reserved, 0);
+    assert_int_equal(server.budget.reserved, 0); /* what is only announced takes nothing */
+    server.budget.reserved = server.budget.flight - 999;
+    assert_false(srv_admit_body(&server, &request, &fits, &problem));
+    assert_int_equal(problem.reason, SRV_NO_MEMORY);
+    server.budget.reserved = 0;
+}
+
+static void reply_that_no_room_was_reserved_for_is_refused_where_there_is_none(void **state)
+{
+    (void)state;
+    struct srv_request request = photo_request();
+    struct srv_problem problem;
+    server.budget.reserved = server.budget.flight - 1000;
+    assert_true(srv_charge_reply(&server, &request, 1000, &problem));
+    assert_int_equal(request.reserved, 1000);
+    assert_true(srv_charge_reply(&server, &request, 400, &problem));
+    assert_int_equal(server.budget.reserved, server.budget.flight - 600);
+    assert_false(srv_charge_reply(&server, &request, 1001, &problem));
+    assert_int_equal(problem.reason, SRV_NO_MEMORY);
+    assert_int_equal(request.reserved, 0);
+    server.budget.reserved = 0;
 }
 
 static void nothing_new_is_taken_while_loading_or_draining(void **state)
@@ -415,6 +433,7 @@ int main(void)
         TEST(one_slow_photo_does_not_turn_others_away),
         TEST(memory_is_refused_for_now_or_for_ever),
         TEST(body_is_refused_before_it_comes),
+        TEST(reply_that_no_room_was_reserved_for_is_refused_where_there_is_none),
         TEST(nothing_new_is_taken_while_loading_or_draining),
         TEST(keys_are_asked_for_where_they_are_configured),
     };

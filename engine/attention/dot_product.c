@@ -11,6 +11,7 @@
  * and the sum over keys is a product of its transpose. */
 #include "attention/attention.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -57,6 +58,7 @@ struct run {
     float *x; /* one image: (positions, channels) */
     size_t x_stride, positions;
     const float *keys, *values; /* (positions, key_channels), (positions, value_channels) */
+    const struct heed_stop *stop;
     struct heed_scratch scratch;
 };
 
@@ -114,10 +116,11 @@ static void attend_head(const struct run *run, const struct tile *tile, size_t h
     kernels->gemm_pack(tile->packed, tile->projected + head * head_keys, d->key_channels, 1, tile->queries, head_keys);
     for (size_t i = 0; i < tile->queries; i++) {
         memset(attended + i * d->value_channels, 0, head_values * sizeof *attended);
-        tile->max[i] = -INFINITY;
+        tile->max[i] = -FLT_MAX; /* not -infinity: keys may be that, and their difference would be none */
         tile->sum[i] = 0;
     }
-    for (size_t first = 0; first < run->positions; first += KEYS) {
+    /* The work grows with the square, so it is given up in the middle: what is left is nobody's. */
+    for (size_t first = 0; first < run->positions && heed_stop_check(run->stop, NULL) == HEED_OK; first += KEYS) {
         const size_t keys = run->positions - first < KEYS ? run->positions - first : KEYS;
         kernels->gemm(tile->map, tile->queries, run->keys + first * d->key_channels + head * head_keys, d->key_channels,
                       tile->packed, keys, tile->queries, head_keys, &(struct heed_epilogue){ 0 });
@@ -165,6 +168,7 @@ static void attend(struct heed_forward *forward, const struct dot_product *d, co
                        .positions = positions,
                        .keys = keys.data,
                        .values = values.data,
+                       .stop = &forward->stop,
                        .scratch = heed_forward_scratch(forward, tile_floats(forward->kernels, d)) };
     const uint64_t work =
         (uint64_t)positions * (positions + d->channels) * ((uint64_t)d->key_channels + d->value_channels);

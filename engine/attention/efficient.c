@@ -15,6 +15,7 @@
  * With scaling normalisation there are no softmaxes and K V^T Q is multiplied by one factor. */
 #include "attention/attention.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -128,7 +129,7 @@ static void raise_maxima(const struct run *run, const float *k, size_t rows, siz
             continue;
         const float before = max[j], factor = expf(before - raised[j]);
         max[j] = raised[j];
-        if (before == -INFINITY)
+        if (before == -FLT_MAX)
             continue; /* nothing is gathered yet */
         for (size_t i = 0; i < channels; i++)
             gathered[j * channels + i] *= factor;
@@ -151,7 +152,7 @@ static void gather_tile(void *arg, size_t index, unsigned lane)
     float *const sum = run->sum + part * e->key_channels + first_key;
     memset(gathered, 0, keys * e->channels * sizeof *gathered);
     for (size_t j = 0; j < keys; j++) {
-        max[j] = -INFINITY;
+        max[j] = -FLT_MAX; /* not -infinity: keys may be that, and their difference would be none */
         sum[j] = 0;
     }
 

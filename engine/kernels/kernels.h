@@ -1,7 +1,7 @@
 /* The function table of the arithmetic: plain C first and complete, then each CPU level puts its own over what it
  * does better. Kernels see pointers, lengths and strides, never a tensor; they allocate nothing, keep no state
- * and may be called from any thread. Floats are single precision; strides are in floats. No restrict pointers
- * overlap. Each version of a kernel is declared by its type, so none can drift from another.
+ * and may be called from any thread. Floats are single precision; strides are in floats. What is written overlaps
+ * nothing that is read unless it is said. Each version of a kernel is declared by its type, so none can drift from another.
  *
  * A level's result may differ from plain C's within the tolerance its checker states (tests/kernels), but for one
  * level and one shape it is always the same to the last bit: the order of every sum is fixed.
@@ -23,7 +23,7 @@ struct heed_epilogue {
     float slope; /* of HEED_ACT_LEAKY for negative values */
 };
 
-/* C (m, n) = epilogue(A (m, k) * B (n, k)^T): rows of A and C are c_stride, a_stride apart; B was packed by the
+/* C (m, n) = epilogue(A (m, k) * B (n, k)^T): rows of C and A are c_stride, a_stride apart; B was packed by the
  * same table. Any m, n, k >= 1. C may not overlap A. */
 typedef void heed_gemm_fn(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b_packed, size_t m,
                           size_t n, size_t k, const struct heed_epilogue *epilogue);

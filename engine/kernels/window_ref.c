@@ -65,7 +65,7 @@ void heed_max_pool_ref(float *y, size_t y_stride, const float *x, const struct h
                 for (size_t kx = 0; kx < window->kernel_w; kx++) {
                     const float *const from = tap(x, window, oy, ox, ky, kx);
                     for (size_t i = 0; from && i < c; i++)
-                        to[i] = from[i] > to[i] ? from[i] : to[i];
+                        to[i] = from[i] > to[i] || isnan(from[i]) ? from[i] : to[i];
                 }
             }
         }

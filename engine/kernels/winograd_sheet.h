@@ -1,6 +1,6 @@
 /* Where Winograd's tiles lie. The images of a batch lie on one sheet, `across` to a row, with the padding's zeros
- * between them, so that a tile need not end where a small image does: 16 of 14 x 14 pixels are 10 x 10 tiles of side 6,
- * not 16 times 3 x 3. */
+ * between them, so that a tile need not end where a small image does: 16 of 14 x 14 pixels are 15 x 15 tiles of side 4,
+ * not 16 times 4 x 4. */
 #ifndef HEED_KERNELS_WINOGRAD_SHEET_H
 #define HEED_KERNELS_WINOGRAD_SHEET_H
 

@@ -30,7 +30,7 @@ struct heed_conv {
     bool winograd;
     const float *transformed;          /* heed_conv_prepared: Winograd's weights, packed ((side + 2)^2, out, in) */
     size_t side;                       /* of the tiles they are for */
-    float *bias;                       /* (out); transposed: (4 * out) */
+    float *bias;                       /* (out) */
     const struct heed_conv *depthwise; /* of a 1x1: what makes its input, or NULL; heed_conv_follow */
 };
 

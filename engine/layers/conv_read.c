@@ -40,8 +40,10 @@ float *heed_conv_read(struct heed_loader *loader, const char *name, const struct
         goto no_memory;
     for (size_t j = 0; j < out; j++)
         factor[j] = 1;
-    if (shape->norm)
+    if (shape->norm) {
         fold(loader, shape->norm, shape->norm_eps, out, factor, *bias);
+        loader->parameters -= 4 * out; /* a frozen norm's are not counted in the field */
+    }
 
     const char *const weight_name = heed_loader_name(loader, "%s.weight", name);
     const float *const from = heed_loader_read_temporary(loader, weight_name, rank, weight_shape);

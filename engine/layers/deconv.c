@@ -1,6 +1,5 @@
 /* Transposed convolution, kernel 2, step 2: the windows do not overlap, so each input pixel makes its own four output
- * pixels, and the layer is one matrix product (pixels, in) x (in, 4 * out) whose rows are dealt out to two output rows.
- */
+ * pixels, and the layer is four matrix products (pixels, in) x (in, out) whose rows are dealt out to two output rows. */
 #include <assert.h>
 #include <string.h>
 
@@ -14,11 +13,8 @@ void heed_deconv_load(struct heed_loader *loader, struct heed_conv *conv, const 
     const size_t in = shape.in, out = shape.out;
     assert(shape.kernel == 2 && shape.step == 2 && shape.pad == 0 && !shape.norm);
     *conv = (struct heed_conv){ .name = name, .shape = shape };
-    conv->bias = heed_loader_floats(loader, 4 * out);
     conv->weights = heed_loader_floats(loader, 4 * kernels->gemm_packed_floats(out, in));
-    const float *const bias = heed_loader_read_temporary(loader, heed_loader_name(loader, "%s.bias", name), 1, &out);
-    for (size_t tap = 0; bias && tap < 4; tap++)
-        memcpy(conv->bias + tap * out, bias, out * sizeof *bias);
+    conv->bias = heed_loader_read(loader, heed_loader_name(loader, "%s.bias", name), 1, &out);
     const float *const weights =
         heed_loader_read_temporary(loader, heed_loader_name(loader, "%s.weight", name), 4, (size_t[]){ in, out, 2, 2 });
     for (size_t tap = 0; weights && tap < 4; tap++)
@@ -45,7 +41,7 @@ static void deconv_tile(void *arg, size_t index, unsigned lane)
     float *const sums = heed_scratch_lane(&run->sums, lane);
 
     for (size_t tap = 0; tap < 4; tap++) {
-        const struct heed_epilogue epilogue = { .bias = run->conv->bias + tap * shape->out,
+        const struct heed_epilogue epilogue = { .bias = run->conv->bias,
                                                 .activation = shape->activation,
                                                 .slope = shape->slope };
         kernels->gemm(sums, shape->out, x->data + first * x->stride, x->stride,

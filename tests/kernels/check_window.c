@@ -2,6 +2,7 @@
  * and dilation by chance. */
 #include "check.h"
 
+#include <math.h>
 #include <float.h>
 #include <stdbool.h>
 
@@ -149,6 +150,8 @@ void check_window(const struct check *c)
             float *const x = check_floats(input_floats(&w), -1, 1);
             check_im2col(c, &w, x);
             check_depthwise(c, &w, x);
+            check_max_pool(c, &w, x);
+            x[check_random_below(input_floats(&w))] = NAN;
             check_max_pool(c, &w, x);
             check_free(x, input_floats(&w));
         }

@@ -267,10 +267,8 @@ static bool start(struct serve *serve, char *error, size_t size)
     if (fd < 0)
         return false;
     serve->http = srv_http_create(server, &serve->loop, fd, error, size);
-    if (!serve->http) {
-        close(fd);
+    if (!serve->http)
         return false;
-    }
     srv_log(SRV_LOG_INFO, "listening", SRV_S("address", options->address), SRV_N("port", serve->port));
     serve->has_loader = pthread_create(&serve->loader, NULL, load_in_thread, serve) == 0;
     if (!serve->has_loader)

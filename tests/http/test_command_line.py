@@ -67,6 +67,33 @@ def test_detect_draws_nothing_but_jpeg_and_png(tmp_path, name):
     assert not (tmp_path / name).exists()
 
 
+def test_detect_draws_over_no_photo_of_the_run(tmp_path):
+    photo_path, other = tmp_path / "cat.jpg", tmp_path / "link.jpg"
+    photo_path.write_bytes(photo("chelsea.jpg"))
+    other.symlink_to(photo_path)
+    for arguments in (["--draw", str(tmp_path)], ["--draw", str(photo_path)], ["--draw", str(other)]):
+        result = heed("detect", str(photo_path), *arguments)
+        assert result.returncode == 1 and "is the photo" in result.stderr and str(photo_path) in result.stderr, result.stderr
+        assert photo_path.read_bytes() == photo("chelsea.jpg")
+    with open(photo_path) as standard_input:
+        assert subprocess.run([BINARY, "detect", "-", "--draw", str(photo_path)], stdin=standard_input, timeout=120).returncode == 1
+    assert photo_path.read_bytes() == photo("chelsea.jpg")
+
+
+def test_detect_draws_no_two_pictures_into_one_file(tmp_path):
+    paths = [tmp_path / folder / "cat.jpg" for folder in ("a", "b")]
+    for path, name in zip(paths, ("chelsea.jpg", "coffee.jpg")):
+        path.parent.mkdir()
+        path.write_bytes(photo(name))
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "cat.jpg").write_bytes(b"of an earlier run")
+    result = heed("detect", *map(str, paths), "--draw", str(out), "--format", "json")
+    assert result.returncode == 1 and f"already the picture of {paths[0]}" in result.stderr, result.stderr
+    assert Image.open(out / "cat.jpg").size == (451, 300)
+    assert ["error" in one for one in json.loads(result.stdout)["results"]] == [False, True]
+
+
 def test_detect_refuses_what_the_server_refuses():
     result = heed("detect", CAT, "--format", "coco", "--masks", "png")
     assert result.returncode == 2 and "png" in result.stderr and "rle, polygon, none" in result.stderr and not result.stdout

@@ -1,4 +1,5 @@
 /* heed, the one binary: its commands. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -27,7 +28,7 @@ static void print_help(FILE *file)
     fputs("\nheed COMMAND --help tells more; heed --version tells which heed this is.\n", file);
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     const char *const name = argc > 1 ? argv[1] : "";
     for (int i = 0; i < COMMAND_COUNT; i++)
@@ -45,4 +46,19 @@ int main(int argc, char **argv)
         fprintf(stderr, "heed: there is no command \"%s\"\n\n", name);
     print_help(stderr);
     return SRV_EXIT_USAGE;
+}
+
+/* What was printed arrived, or the command failed. */
+static int check_output(int exit_status)
+{
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return exit_status;
+    fprintf(stderr, "heed: the output cannot be written: %s\n", strerror(errno ? errno : EIO));
+    return exit_status == SRV_EXIT_OK ? SRV_EXIT_FAILED : exit_status;
+}
+
+int main(int argc, char **argv)
+{
+    return check_output(run(argc, argv));
 }

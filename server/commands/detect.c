@@ -289,10 +289,6 @@ static int detect_all(struct run *run)
     print_tail(run);
     if (show_progress)
         fputs("\r\033[K", stderr);
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        fprintf(stderr, "heed: the answers cannot be written: %s\n", strerror(errno));
-        return SRV_EXIT_FAILED;
-    }
     return exit_status;
 }
 

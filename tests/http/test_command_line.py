@@ -40,6 +40,15 @@ def test_no_or_no_known_command_is_2_and_says_which_there_are(arguments):
     assert result.returncode == 2 and "serve" in result.stderr
 
 
+@pytest.mark.parametrize("arguments", [
+    ["--help"], ["--version"], ["serve", "--help"], ["models"], ["models", "--json"], ["detect", CAT], ["detect", CAT, "--format", "table"],
+    ["bench", "--help"], ["bench", "--json", "--rounds", "1", "--warm-up", "0", "--layers", "0"], ["healthcheck", "--help"]])
+def test_output_that_cannot_be_written_is_1_and_says_so(arguments):
+    with open("/dev/full", "w") as full:
+        result = subprocess.run([BINARY, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, timeout=120)
+    assert result.returncode == 1 and result.stderr == "heed: the output cannot be written: No space left on device\n", result.stderr
+
+
 def test_detect_says_what_the_server_says(server):
     result = heed("detect", CAT, "--format", "json")
     assert result.returncode == 0, result.stderr

@@ -1,7 +1,10 @@
 /* heed, the one binary: its commands. */
 #include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "commands/commands.h"
 #include "heed.h"
@@ -58,7 +61,17 @@ static int check_output(int exit_status)
     return exit_status == SRV_EXIT_OK ? SRV_EXIT_FAILED : exit_status;
 }
 
+/* Takes the numbers of standard input, output and error where whoever started us closed them, so that no socket gets
+ * one and what is printed goes into it. Opened the other way round: using them fails, as without. */
+static bool fill_standard_files(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+            return false;
+    return true;
+}
+
 int main(int argc, char **argv)
 {
-    return check_output(run(argc, argv));
+    return fill_standard_files() ? check_output(run(argc, argv)) : SRV_EXIT_FAILED;
 }

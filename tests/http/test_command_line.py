@@ -49,6 +49,28 @@ def test_output_that_cannot_be_written_is_1_and_says_so(arguments):
     assert result.returncode == 1 and result.stderr == "heed: the output cannot be written: No space left on device\n", result.stderr
 
 
+@pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-"])
+def test_no_file_of_the_server_takes_the_number_of_a_closed_standard_one(tmp_path, closed):
+    port = free_port()
+    with subprocess.Popen(["sh", "-c", f'exec "$0" "$@" {closed}', BINARY, "serve", "--address", "127.0.0.1", "--port", str(port)]) as process:
+        server = object.__new__(Server)
+        server.port, server.process, server.log_path = port, process, os.devnull
+        try:
+            server.wait_ready()
+            assert server.detect(photo("chelsea.jpg")).status == 200
+            for number in [2] if closed == "2>&-" else range(3):
+                assert os.readlink(f"/proc/{process.pid}/fd/{number}") == "/dev/null"
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
+        finally:
+            process.kill()
+
+
+def test_closed_output_is_1_and_says_so():
+    result = subprocess.run(["sh", "-c", 'exec "$0" models >&-', BINARY], stderr=subprocess.PIPE, text=True, timeout=120)
+    assert result.returncode == 1 and "Bad file descriptor" in result.stderr, result.stderr
+
+
 def test_detect_says_what_the_server_says(server):
     result = heed("detect", CAT, "--format", "json")
     assert result.returncode == 0, result.stderr

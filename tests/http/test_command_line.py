@@ -1,11 +1,14 @@
 """The binary as an operator meets it: commands, configuration from three places, exit statuses that scripts can use."""
 
+import contextlib
 import io
 import json
 import os
 import signal
 import socket
 import subprocess
+import threading
+import time
 
 import pytest
 from PIL import Image
@@ -157,6 +160,35 @@ def test_healthcheck_does_not_wait_for_ever_for_a_deaf_server():
         deaf.bind(("127.0.0.1", 0))
         deaf.listen()
         assert heed("healthcheck", "--port", str(deaf.getsockname()[1])).returncode == 1
+
+
+def test_healthcheck_does_not_wait_for_ever_for_a_server_that_trickles():
+    def trickle(listener):
+        connection, _ = listener.accept()
+        with connection, contextlib.suppress(OSError): # whoever asked has gone
+            for byte in b"HTTP/1.1 200 OK\r\n":
+                connection.sendall(bytes([byte]))
+                time.sleep(1)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=trickle, args=[listener])
+        thread.start()
+        began = time.monotonic()
+        result = heed("healthcheck", "--url", f"http://127.0.0.1:{listener.getsockname()[1]}/")
+        assert result.returncode == 1 and "no answer in 3 s" in result.stderr and time.monotonic() - began < 6
+        thread.join()
+
+
+@pytest.mark.parametrize("port", ["18199x", "", "0", "65536", "-1", "123456"])
+def test_healthcheck_of_no_port_is_2(port):
+    result = heed("healthcheck", "--url", f"http://localhost:{port}/")
+    assert result.returncode == 2 and "PORT from 1 to 65535" in result.stderr, result.stderr
+
+
+def test_healthcheck_says_what_is_wrong_with_url_or_answer():
+    result = heed("healthcheck", "--url")
+    assert result.returncode == 2 and "--url needs a value" in result.stderr, result.stderr
+    assert heed("healthcheck", "--url", "http://no-such-host.invalid/").returncode == 1
 
 
 def test_serve_on_a_taken_port_is_1_and_names_it(server):

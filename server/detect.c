@@ -350,6 +350,9 @@ bool srv_detect_read(struct srv_detect *detect, const struct srv_request *reques
     if (detect->output != SRV_ACCEPT_JSON && detect->photo_count > 1)
         return srv_refuse(problem, SRV_BAD_OPTION, "a drawn picture is made of one image, the request holds %zu",
                           detect->photo_count);
+    if (detect->image_id[0] && detect->photo_count > 1)
+        return srv_refuse(problem, SRV_BAD_OPTION, "option \"image_id\" is of one image, the request holds %zu",
+                          detect->photo_count);
     if (detect->format == SRV_FORMAT_COCO && !srv_coco_masks(detect->masks))
         return srv_refuse(problem, SRV_BAD_OPTION,
                           "option \"masks\" is \"png\", allowed with format coco is one of rle, polygon, none");

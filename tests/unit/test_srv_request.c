@@ -318,6 +318,20 @@ static void malformed_forms_are_refused(void **state)
     refused(&request, SRV_MALFORMED, "boundary");
 }
 
+static void image_id_is_of_one_photo(void **state)
+{
+    (void)state;
+    uint8_t *body;
+    struct srv_request request = form_of(PART("image", "@") PART("image", "@") PART("format", "coco") "--b d--", &body);
+    struct srv_detect detect;
+    struct srv_problem problem;
+    assert_true(srv_detect_read(&detect, &request, &models, &options, &problem));
+    srv_detect_deinit(&detect);
+    add(&request, "image_id", "5");
+    refused(&request, SRV_BAD_OPTION, "\"image_id\" is of one image, the request holds 2");
+    free(body);
+}
+
 static void query_and_form_may_not_both_give_an_option(void **state)
 {
     (void)state;
@@ -420,6 +434,7 @@ int main(void)
         cmocka_unit_test(malformed_json_is_refused),
         cmocka_unit_test(form_gives_photos_in_order_and_options),
         cmocka_unit_test(malformed_forms_are_refused),
+        cmocka_unit_test(image_id_is_of_one_photo),
         cmocka_unit_test(query_and_form_may_not_both_give_an_option),
         cmocka_unit_test(limits_are_read_from_the_header),
         cmocka_unit_test(picture_is_drawn_when_accepted_more_than_json),

@@ -1,6 +1,7 @@
 """Every refusal of the contract's table that needs no load and no clock. Each is problem+json and says what was wrong."""
 
 import base64
+import gzip
 import http.client
 import json
 
@@ -60,6 +61,12 @@ def test_not_an_image_type_we_read_is_415_or_422(server, body):
 
 def test_gif_is_told_what_is_read(server):
     assert_problem(server.detect(encode(picture("chelsea.jpg"), "GIF")), 415, "JPEG", "PNG")
+
+
+@pytest.mark.parametrize("body", [CAT, gzip.compress(CAT)], ids=["as it is", "packed"])
+def test_a_coded_body_is_415_and_the_coding_named(server, body):
+    assert_problem(server.detect(body, headers={"Content-Encoding": "gzip"}), 415, "Content-Encoding", '"gzip"', "identity")
+    assert server.detect(CAT, headers={"Content-Encoding": "identity"}).status == 200
 
 
 def test_empty_body_is_refused(server):

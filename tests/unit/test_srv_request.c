@@ -379,6 +379,26 @@ static void picture_is_drawn_when_accepted_more_than_json(void **state)
     free(body);
 }
 
+static void path_is_what_stands_between_host_and_query(void **state)
+{
+    (void)state;
+    static const char *const paths[][2] = {
+        { "/health/live", "/health/live" },
+        { "/health/live?x=/1", "/health/live" },
+        { "http://h/health/live?x=1", "/health/live" },
+        { "HTTP://h:80/", "/" },
+        { "http://h", "/" },
+        { "http://h?x=/health/live", "/" },
+        { "http://h#x=/health/live", "/" },
+        { "*", "*" },
+    };
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        char target[60];
+        strcpy(target, paths[i][0]);
+        assert_string_equal(srv_request_path(target), paths[i][1]);
+    }
+}
+
 static void request_ids_are_of_their_characters(void **state)
 {
     (void)state;
@@ -438,6 +458,7 @@ int main(void)
         cmocka_unit_test(query_and_form_may_not_both_give_an_option),
         cmocka_unit_test(limits_are_read_from_the_header),
         cmocka_unit_test(picture_is_drawn_when_accepted_more_than_json),
+        cmocka_unit_test(path_is_what_stands_between_host_and_query),
         cmocka_unit_test(request_ids_are_of_their_characters),
         cmocka_unit_test(cost_grows_with_what_is_asked_up_to_a_share_of_all),
     };

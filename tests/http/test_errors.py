@@ -102,6 +102,17 @@ def test_json_photo_that_is_no_photo_is_415(server):
     assert_problem(server.detect(body, headers=JSON), 415)
 
 
+def test_json_without_its_content_type_is_told_what_is_missing(server):
+    body = json.dumps({"image": base64.b64encode(CAT).decode()})
+    for headers in ({}, {"Content-Type": "application/x-www-form-urlencoded"}):
+        assert_problem(server.detect(body, headers=headers), 415, "JSON", "Content-Type: application/json")
+
+
+def test_a_form_with_lines_of_the_other_kind_is_told_so(server):
+    form, content_type = multipart([("image", b"x", "x.jpg")])
+    assert_problem(server.detect(form.replace(b"\r\n", b"\n"), headers={"Content-Type": content_type}), 400, "LF alone", "CR LF")
+
+
 @pytest.mark.parametrize("content_type", ["multipart/form-data", "multipart/form-data; boundary=", 'multipart/form-data; boundary="',
                                           "multipart/form-data; boundary=" + "x" * 300])
 def test_multipart_without_a_usable_boundary_is_400(server, content_type):

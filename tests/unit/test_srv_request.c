@@ -206,6 +206,18 @@ static void json_with_escaped_slashes_is_the_same_photo(void **state)
     free(body);
 }
 
+static void json_that_is_not_said_to_be_some_is_told_so(void **state)
+{
+    (void)state;
+    const struct srv_request curls = request_of("application/x-www-form-urlencoded", "{\"image\": \"QUI=\"}");
+    refused(&curls, SRV_NOT_AN_IMAGE, "\"Content-Type: application/json\"");
+    refused(&curls, SRV_NOT_AN_IMAGE, "\"application/x-www-form-urlencoded\"");
+    const struct srv_request untyped = request_of(NULL, "{}");
+    refused(&untyped, SRV_NOT_AN_IMAGE, "begin like JSON");
+    const struct srv_request text = request_of(NULL, "x{}");
+    refused(&text, SRV_NOT_AN_IMAGE, "the bytes are neither JPEG nor PNG");
+}
+
 static void malformed_json_is_refused(void **state)
 {
     (void)state;
@@ -293,6 +305,7 @@ static void malformed_forms_are_refused(void **state)
         { "--b d\r\n", "end of headers" },
         { "--b d", "closing boundary" },
         { "--b dx\r\n\r\n", "closing boundary" },
+        { "--b dx\r\n\r\n--b d--\r\n", "closing boundary" },
         { PART("score", "0.5") "--b d--", "no field \"image\"" },
         { PART("image", "@"), "closing boundary" },
         { PART("image", "") "--b d--", "empty" },
@@ -300,6 +313,9 @@ static void malformed_forms_are_refused(void **state)
         { "--b d\r\nX: y\r\n\r\nx\r\n--b d--", "no name" },
         { "--b d\r\nContent-Disposition: form-data; name=\"image\r\n\r\nx\r\n--b d--", "no name" },
         { PART("image", "@") PART("score", "") "--b d--", "\"score\" is \"\"" },
+        { "--b d\nContent-Disposition: form-data; name=\"image\"\n\nx\n--b d--\n", "LF alone" },
+        { "--b d\r\nContent-Disposition: form-data; name=\"image\"\r\n\r\nx\n--b d--\r\n", "LF alone" },
+        { "--b d\r\nContent-Disposition: form-data; name=\"image\"\r\n\r\nx\n", "closing boundary" },
         { PART("image", "@") PART("score", "1") PART("score", "1") "--b d--", "twice" },
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -451,6 +467,7 @@ int main(void)
         cmocka_unit_test(bad_options_are_refused_by_name_value_and_what_is_allowed),
         cmocka_unit_test(json_gives_photo_and_options_in_any_order),
         cmocka_unit_test(json_with_escaped_slashes_is_the_same_photo),
+        cmocka_unit_test(json_that_is_not_said_to_be_some_is_told_so),
         cmocka_unit_test(malformed_json_is_refused),
         cmocka_unit_test(form_gives_photos_in_order_and_options),
         cmocka_unit_test(malformed_forms_are_refused),

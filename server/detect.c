@@ -271,6 +271,15 @@ static bool is_photo(const struct srv_request *request)
     return heed_image_probe(request->body, request->body_size, &none, &info, &error) != HEED_NOT_AN_IMAGE;
 }
 
+/* curl sends a body of any kind as a form of its own type: most JSON that is not said to be some comes like this. */
+static bool refuse_untyped_json(const struct srv_request *request, struct srv_problem *problem)
+{
+    return srv_refuse(problem, SRV_NOT_AN_IMAGE,
+                      "the bytes are neither JPEG nor PNG; they begin like JSON, which is read with "
+                      "\"Content-Type: application/json\", and Content-Type is \"%.60s\"",
+                      request->content_type ? request->content_type : "");
+}
+
 static bool read_body(struct reader *reader, const struct srv_request *request)
 {
     if (request->body_size == 0)
@@ -279,6 +288,8 @@ static bool read_body(struct reader *reader, const struct srv_request *request)
     const bool json = srv_media_type_is(request->content_type, "application/json");
     if ((multipart || json) && !is_photo(request))
         return multipart ? read_multipart(reader, request) : read_json(reader, request);
+    if (request->body[0] == '{')
+        return refuse_untyped_json(request, reader->problem);
     return add_photo(reader, request->body, request->body_size, false);
 }
 
@@ -349,6 +360,9 @@ bool srv_detect_read(struct srv_detect *detect, const struct srv_request *reques
         return false;
     if (detect->output != SRV_ACCEPT_JSON && detect->photo_count > 1)
         return srv_refuse(problem, SRV_BAD_OPTION, "a drawn picture is made of one image, the request holds %zu",
+                          detect->photo_count);
+    if (detect->image_id[0] && detect->photo_count > 1)
+        return srv_refuse(problem, SRV_BAD_OPTION, "option \"image_id\" is of one image, the request holds %zu",
                           detect->photo_count);
     if (detect->format == SRV_FORMAT_COCO && !srv_coco_masks(detect->masks))
         return srv_refuse(problem, SRV_BAD_OPTION,

@@ -133,6 +133,18 @@ static bool check_framing(const char *version, const struct srv_headers *headers
     return true;
 }
 
+/* Bodies are read as they come, so a coded one would be taken for what it is not. */
+static bool check_content(const struct srv_headers *headers, struct srv_problem *problem)
+{
+    for (size_t i = 0; i < headers->count; i++) {
+        const struct srv_header *const header = &headers->items[i];
+        if (is_named(header, "Content-Encoding") && header->value_size && strcasecmp(header->value, "identity") != 0)
+            return srv_refuse(problem, SRV_NOT_AN_IMAGE, "Content-Encoding is \"%.40s\", allowed is identity",
+                              header->value);
+    }
+    return true;
+}
+
 bool srv_headers_check(const char *method, const char *target, const char *version, const struct srv_headers *headers,
                        struct srv_framing *framing, struct srv_problem *problem)
 {
@@ -150,7 +162,8 @@ bool srv_headers_check(const char *method, const char *target, const char *versi
         return srv_refuse(problem, SRV_MALFORMED, "there are %zu Host headers, allowed is one", hosts);
     if (hosts == 0 && strcmp(version, "HTTP/1.1") == 0)
         return srv_refuse(problem, SRV_MALFORMED, "there is no Host header, version 1.1 needs one");
-    return check_framing(version, headers, framing, problem);
+    return check_framing(version, headers, framing, problem) &&
+           (!srv_framing_has_body(framing) || check_content(headers, problem));
 }
 
 static bool line_lies_plainly(const struct srv_request_line *line)

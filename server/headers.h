@@ -62,7 +62,7 @@ static inline bool srv_framing_has_body(const struct srv_framing *framing)
     return !framing->known || framing->chunked || framing->length > 0;
 }
 
-/* target: the request target as it came, before any decoding. */
+/* target: the request target as it came, before any decoding. Also refuses a body in a coding, such as gzip. */
 bool srv_headers_check(const char *method, const char *target, const char *version, const struct srv_headers *headers,
                        struct srv_framing *framing, struct srv_problem *problem);
 

@@ -51,6 +51,30 @@ static bool add_key(struct srv_keys *keys, const char *line, size_t size, unsign
     return true;
 }
 
+/* A header brings visible ASCII characters only, so a key of others would open nothing. */
+static bool check_key(const struct srv_keys *keys, const char *key, size_t key_size, unsigned number, char *error,
+                      size_t size)
+{
+    for (size_t i = 0; i < key_size; i++)
+        if (key[i] < '!' || key[i] > '~') {
+            snprintf(error, size, "line %u: the key holds the byte 0x%02x, allowed are visible ASCII characters%s",
+                     number, (unsigned char)key[i],
+                     strncmp(key, "\xef\xbb\xbf", 3) == 0 ? "; it begins with a byte order mark" : "");
+            return false;
+        }
+    if (key_size < KEY_MIN || key_size > KEY_MAX) {
+        snprintf(error, size, "line %u: the key has %zu characters, allowed are %d to %d", number, key_size, KEY_MIN,
+                 KEY_MAX);
+        return false;
+    }
+    for (size_t i = 0; i < keys->count; i++)
+        if (keys->items[i].size == key_size && memcmp(keys->items[i].text, key, key_size) == 0) {
+            snprintf(error, size, "line %u: the key is that of line %u again", number, keys->items[i].line);
+            return false;
+        }
+    return true;
+}
+
 bool srv_keys_parse(struct srv_keys *keys, const char *text, char *error, size_t size)
 {
     *keys = (struct srv_keys){ 0 };
@@ -61,11 +85,8 @@ bool srv_keys_parse(struct srv_keys *keys, const char *text, char *error, size_t
             line++;
         const size_t length = without_comment(line, (size_t)(end - line));
         const size_t word = strcspn(line, " \t\r\n"), key_size = word < length ? word : length;
-        if (key_size && (key_size < KEY_MIN || key_size > KEY_MAX)) {
-            snprintf(error, size, "line %u: the key has %zu characters, allowed are %d to %d", number, key_size,
-                     KEY_MIN, KEY_MAX);
+        if (key_size && !check_key(keys, line, key_size, number, error, size))
             return false;
-        }
         if (key_size && !add_key(keys, line, length, number)) {
             snprintf(error, size, "there is no memory for the keys");
             return false;
@@ -79,20 +100,40 @@ bool srv_keys_parse(struct srv_keys *keys, const char *text, char *error, size_t
     return true;
 }
 
-bool srv_keys_load(struct srv_keys *keys, const char *path, char *error, size_t size)
+/* The file's text, to free(); NULL with a sentence in error. */
+static char *read_text(FILE *file, char *error, size_t size)
 {
     enum { FILE_MAX = 1 << 20 };
+    char *const text = calloc(1, FILE_MAX + 1);
+    const size_t length = text ? fread(text, 1, FILE_MAX, file) : 0;
+    if (!text || ferror(file)) {
+        snprintf(error, size, "%s", strerror(errno));
+    } else if (length == FILE_MAX) {
+        snprintf(error, size, "it is beyond 1 MiB");
+    } else if (strlen(text) < length) {
+        unsigned number = 1;
+        for (const char *p = text; *p; p++)
+            number += *p == '\n';
+        snprintf(error, size, "line %u: there is a NUL byte in it", number);
+    } else {
+        return text;
+    }
+    free(text);
+    return NULL;
+}
+
+bool srv_keys_load(struct srv_keys *keys, const char *path, char *error, size_t size)
+{
     *keys = (struct srv_keys){ 0 };
-    FILE *const file = fopen(path, "rb");
+    FILE *const file = fopen(path, "rbe");
     if (!file) {
         snprintf(error, size, "%.200s: %s", path, strerror(errno));
         return false;
     }
-    char *const text = calloc(1, FILE_MAX + 1);
-    const size_t length = text ? fread(text, 1, FILE_MAX, file) : 0;
+    char inner[160];
+    char *const text = read_text(file, inner, sizeof inner);
     fclose(file);
-    char inner[160] = "it cannot be read, or is beyond 1 MiB";
-    const bool ok = text && length < FILE_MAX && srv_keys_parse(keys, text, inner, sizeof inner);
+    const bool ok = text && srv_keys_parse(keys, text, inner, sizeof inner);
     if (!ok)
         snprintf(error, size, "%.200s: %s", path, inner);
     free(text);

@@ -5,6 +5,8 @@
  *     k-3f9a...                                 # the door
  *     k-77b1...  heed-s maskrcnn-resnet50-fpn
  *
+ * A key is 8 to 256 visible ASCII characters and stands in one line only.
+ *
  * Read once while starting; then any thread. */
 #ifndef SRV_KEYS_H
 #define SRV_KEYS_H

@@ -1,6 +1,10 @@
 /* heed, the one binary: its commands. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "commands/commands.h"
 #include "heed.h"
@@ -27,7 +31,7 @@ static void print_help(FILE *file)
     fputs("\nheed COMMAND --help tells more; heed --version tells which heed this is.\n", file);
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     const char *const name = argc > 1 ? argv[1] : "";
     for (int i = 0; i < COMMAND_COUNT; i++)
@@ -45,4 +49,29 @@ int main(int argc, char **argv)
         fprintf(stderr, "heed: there is no command \"%s\"\n\n", name);
     print_help(stderr);
     return SRV_EXIT_USAGE;
+}
+
+/* What was printed arrived, or the command failed. */
+static int check_output(int exit_status)
+{
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return exit_status;
+    fprintf(stderr, "heed: the output cannot be written: %s\n", strerror(errno ? errno : EIO));
+    return exit_status == SRV_EXIT_OK ? SRV_EXIT_FAILED : exit_status;
+}
+
+/* Takes the numbers of standard input, output and error where whoever started us closed them, so that no socket gets
+ * one and what is printed goes into it. Opened the other way round: using them fails, as without. */
+static bool fill_standard_files(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+            return false;
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    return fill_standard_files() ? check_output(run(argc, argv)) : SRV_EXIT_FAILED;
 }

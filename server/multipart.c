@@ -61,6 +61,22 @@ static const uint8_t *find_delimiter(const struct srv_multipart *multipart, cons
     return memmem(p, left, delimiter, multipart->boundary_size + 4);
 }
 
+/* Lines of a form written by hand mostly end in LF alone. */
+static bool refuse_end(bool lone_lf, struct srv_problem *problem)
+{
+    return srv_refuse(problem, SRV_MALFORMED,
+                      lone_lf ? "a line of the multipart body ends in LF alone, each must end in CR LF"
+                              : "the multipart body ends without its closing boundary");
+}
+
+/* A boundary at the start of a line of any kind; asked where there is none behind CR LF. */
+static bool has_loose_delimiter(const struct srv_multipart *multipart, const uint8_t *p)
+{
+    char delimiter[3 + BOUNDARY_MAX] = "\n--";
+    memcpy(delimiter + 3, multipart->boundary, multipart->boundary_size);
+    return memmem(p, (size_t)(multipart->end - p), delimiter, multipart->boundary_size + 3) != NULL;
+}
+
 bool srv_multipart_start(struct srv_multipart *multipart, const char *content_type, const uint8_t *body, size_t size,
                          struct srv_problem *problem)
 {
@@ -105,7 +121,7 @@ bool srv_multipart_next(struct srv_multipart *multipart, struct srv_part *part, 
     while (p < multipart->end && (*p == ' ' || *p == '\t'))
         p++;
     if (multipart->end - p < 2 || memcmp(p, "\r\n", 2) != 0)
-        return srv_refuse(problem, SRV_MALFORMED, "the multipart body ends without its closing boundary");
+        return refuse_end(p < multipart->end && *p == '\n', problem);
     p += 2;
     const size_t rest = (size_t)(multipart->end - p);
     const uint8_t *const blank = memmem(p, rest < PART_HEADER_MAX ? rest : PART_HEADER_MAX, "\r\n\r\n", 4);
@@ -119,7 +135,7 @@ bool srv_multipart_next(struct srv_multipart *multipart, struct srv_part *part, 
     /* An empty value's delimiter starts with the CRLF of the blank line. */
     const uint8_t *const stop = find_delimiter(multipart, blank + 2, false);
     if (!stop)
-        return srv_refuse(problem, SRV_MALFORMED, "the multipart body ends without its closing boundary");
+        return refuse_end(has_loose_delimiter(multipart, blank), problem);
     part->size = stop > part->value ? (size_t)(stop - part->value) : 0;
     multipart->position = stop + 4 + multipart->boundary_size;
     *found = true;

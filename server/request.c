@@ -21,8 +21,8 @@ char *srv_request_path(char *target)
 {
     char *path = target;
     if (target[0] != '/' && strncasecmp(target, "http://", 7) == 0) {
-        path = strchr(target + 7, '/');
-        if (!path)
+        path = target + 7 + strcspn(target + 7, "/?#");
+        if (*path != '/')
             return memcpy(target, "/", 2);
     }
     path[strcspn(path, "?")] = '\0';

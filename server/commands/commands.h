@@ -1,5 +1,5 @@
 /* The commands of the one binary. Each is given what stands after its name and answers with an exit status that
- * scripts can use. */
+ * scripts can use. What they print to standard output is flushed and checked once, by main. */
 #ifndef SRV_COMMANDS_H
 #define SRV_COMMANDS_H
 

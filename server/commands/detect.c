@@ -17,6 +17,12 @@ enum format { FORMAT_AUTO, FORMAT_TABLE, FORMAT_JSON, FORMAT_COCO };
 
 enum { PIXELS_MAX = 1 << 28, SCANS_MAX = 1000, JPEG_QUALITY = 92 };
 
+/* The file behind a name, whatever the name: of what is not there, zeros. */
+struct file_id {
+    dev_t device;
+    ino_t inode;
+};
+
 struct run {
     struct srv_session session;
     struct heed_detect_options options;
@@ -25,7 +31,9 @@ struct run {
     enum srv_masks masks;
     const char *draw; /* NULL: no pictures */
     bool draw_into_folder;
-    size_t photo_count, written; /* photos asked for; photos and detections printed so far */
+    char **photos;
+    struct file_id *photo_ids, *picture_ids; /* (photo_count) where pictures are drawn; owned */
+    size_t photo_count, written;             /* photos asked for; photos and detections printed so far */
 };
 
 static int complain(const char *about, const struct heed_error *error)
@@ -66,6 +74,36 @@ static void picture_path(const struct run *run, const char *photo, char *path, s
         snprintf(path, size, "%s", run->draw);
 }
 
+static struct file_id file_id(const char *path)
+{
+    struct stat about;
+    const bool there = strcmp(path, "-") == 0 ? fstat(STDIN_FILENO, &about) == 0 : stat(path, &about) == 0;
+    return there ? (struct file_id){ .device = about.st_dev, .inode = about.st_ino } : (struct file_id){ 0 };
+}
+
+static bool is_same(struct file_id a, struct file_id b)
+{
+    return a.inode != 0 && a.inode == b.inode && a.device == b.device;
+}
+
+/* A picture replaces what was there before, but no photo and no picture of this run. */
+static enum heed_status check_picture(const struct run *run, size_t index, struct heed_error *error)
+{
+    char path[4096];
+    picture_path(run, run->photos[index], path, sizeof path);
+    const struct file_id id = file_id(path);
+    for (size_t i = 0; i < run->photo_count; i++) {
+        const bool is_photo = is_same(id, run->photo_ids[i]);
+        if (!is_photo && !is_same(id, run->picture_ids[i]))
+            continue;
+        error->status = HEED_IO;
+        snprintf(error->text, sizeof error->text, "not drawn: %.120s is %s %.120s", path,
+                 is_photo ? "the photo" : "already the picture of", run->photos[i]);
+        return HEED_IO;
+    }
+    return HEED_OK;
+}
+
 static enum heed_status write_file(const char *path, const uint8_t *bytes, size_t size, struct heed_error *error)
 {
     FILE *const file = fopen(path, "wbe");
@@ -77,11 +115,10 @@ static enum heed_status write_file(const char *path, const uint8_t *bytes, size_
     return HEED_IO;
 }
 
-static enum heed_status draw(const struct run *run, const char *photo, const struct heed_result *result,
-                             struct heed_error *error)
+static enum heed_status draw(struct run *run, size_t index, const struct heed_result *result, struct heed_error *error)
 {
     char path[4096];
-    picture_path(run, photo, path, sizeof path);
+    picture_path(run, run->photos[index], path, sizeof path);
     struct heed_image image = heed_context_image(run->session.context);
     enum heed_status status = heed_draw(&image, result, run->session.model, NULL, error);
     if (status != HEED_OK)
@@ -93,6 +130,7 @@ static enum heed_status draw(const struct run *run, const char *photo, const str
     if (status != HEED_OK)
         return status;
     status = write_file(path, bytes, size, error);
+    run->picture_ids[index] = file_id(path);
     free(bytes);
     return status;
 }
@@ -212,26 +250,29 @@ static void print_tail(const struct run *run)
 
 /* ---- Photos --------------------------------------------------------------------------------------- */
 
-static enum heed_status detect_one(struct run *run, const char *photo, struct heed_error *error)
+static enum heed_status detect_one(struct run *run, size_t index, struct heed_error *error)
 {
+    const char *const photo = run->photos[index];
     uint8_t *bytes;
     size_t size;
     const uint64_t start_ns = heed_now_ns();
-    enum heed_status status = srv_file_read(photo, &bytes, &size, error);
+    enum heed_status status = run->draw ? check_picture(run, index, error) : HEED_OK;
+    if (status == HEED_OK)
+        status = srv_file_read(photo, &bytes, &size, error);
     if (status != HEED_OK)
         return status;
     struct heed_result result;
     status = srv_session_detect(&run->session, bytes, size, &run->options, &result, error);
     free(bytes);
     if (status == HEED_OK && run->draw)
-        status = draw(run, photo, &result, error);
+        status = draw(run, index, &result, error);
     if (status == HEED_OK)
         status = print(run, photo, &result, start_ns, error);
     heed_result_deinit(&result);
     return status;
 }
 
-static int detect_all(struct run *run, char **photos)
+static int detect_all(struct run *run)
 {
     const bool show_progress = run->photo_count > 1 && isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO);
     int exit_status = SRV_EXIT_OK;
@@ -240,18 +281,14 @@ static int detect_all(struct run *run, char **photos)
         struct heed_error error = { 0 };
         if (show_progress)
             fprintf(stderr, "\r%zu of %zu ", i + 1, run->photo_count);
-        if (detect_one(run, photos[i], &error) != HEED_OK) {
-            exit_status = complain(photos[i], &error);
+        if (detect_one(run, i, &error) != HEED_OK) {
+            exit_status = complain(run->photos[i], &error);
             print_failure(run, &error);
         }
     }
     print_tail(run);
     if (show_progress)
         fputs("\r\033[K", stderr);
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        fprintf(stderr, "heed: the answers cannot be written: %s\n", strerror(errno));
-        return SRV_EXIT_FAILED;
-    }
     return exit_status;
 }
 
@@ -285,6 +322,15 @@ static bool read_classes(struct run *run, const struct srv_flags *flags, const c
     }
     run->options.classes = run->classes;
     return run->classes != NULL;
+}
+
+static bool note_photos(struct run *run)
+{
+    run->photo_ids = calloc(run->photo_count, sizeof *run->photo_ids);
+    run->picture_ids = calloc(run->photo_count, sizeof *run->picture_ids);
+    for (size_t i = 0; i < run->photo_count && run->photo_ids; i++)
+        run->photo_ids[i] = file_id(run->photos[i]);
+    return run->photo_ids && run->picture_ids;
 }
 
 static bool is_folder(const char *path)
@@ -333,6 +379,7 @@ int srv_command_detect(int argc, char **argv)
         .masks = masks,
         .draw = draw_to,
         .draw_into_folder = draw_to && is_folder(draw_to),
+        .photos = argv,
         .photo_count = (size_t)photo_count,
     };
     if (run.format == FORMAT_COCO && !srv_coco_masks(run.masks))
@@ -350,9 +397,14 @@ int srv_command_detect(int argc, char **argv)
         exit_status = SRV_EXIT_MODEL;
     } else if (classes && !read_classes(&run, &flags, classes)) {
         exit_status = SRV_EXIT_USAGE;
+    } else if (draw_to && !note_photos(&run)) {
+        fprintf(stderr, "heed: %s\n", heed_status_text(HEED_NO_MEMORY));
+        exit_status = SRV_EXIT_FAILED;
     } else {
-        exit_status = detect_all(&run, argv);
+        exit_status = detect_all(&run);
     }
+    free(run.picture_ids);
+    free(run.photo_ids);
     free(run.classes);
     srv_session_close(&run.session);
     return exit_status;

@@ -2,22 +2,28 @@
  * checks: it needs no curl, and with the same environment and file it finds the server's own address and port. */
 #include <errno.h>
 #include <netdb.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include "commands.h"
 #include "heed.h"
 #include "options.h"
 
-enum { TIMEOUT_S = 3 };
+enum { TIMEOUT_S = 3 }; /* from the name's look-up to the answer's status */
 
 struct target {
     char host[256], port[8], path[1024];
 };
+
+static bool is_port(const char *text)
+{
+    const size_t digits = strspn(text, "0123456789");
+    return digits >= 1 && digits <= 5 && !text[digits] && atoi(text) >= 1 && atoi(text) <= 65535;
+}
 
 /* "http://host:port/path", port and path optional. */
 static bool read_url(const char *url, struct target *target)
@@ -29,6 +35,8 @@ static bool read_url(const char *url, struct target *target)
     char *port = strrchr(authority, ':');
     if (port && strchr(port, ']'))
         port = NULL; /* a colon inside [::1] */
+    if (port && !is_port(port + 1))
+        return false;
     snprintf(target->port, sizeof target->port, "%.7s", port ? port + 1 : "80");
     if (port)
         *port = 0;
@@ -51,27 +59,48 @@ static void read_options(const struct srv_options *options, struct target *targe
     strcpy(target->path, "/health/ready");
 }
 
-/* A connected socket, or -1 with errno. */
-static int connect_to(const struct target *target)
+/* ---- Time ----------------------------------------------------------------------------------------- */
+
+static char late[300]; /* what is said then */
+
+static void on_late(int number)
+{
+    (void)number;
+    const ssize_t written = write(STDERR_FILENO, late, strlen(late));
+    (void)written;
+    _exit(SRV_EXIT_FAILED);
+}
+
+/* An alarm ends it all: nothing else is bounded in every step, a name's look-up least. */
+static void start_clock(const struct target *target)
+{
+    snprintf(late, sizeof late, "heed: %s:%s: no answer in %d s\n", target->host, target->port, TIMEOUT_S);
+    signal(SIGALRM, on_late);
+    alarm(TIMEOUT_S);
+}
+
+/* ---- Asking --------------------------------------------------------------------------------------- */
+
+/* A connected socket, or -1 with a reason. */
+static int connect_to(const struct target *target, const char **why)
 {
     const struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
     struct addrinfo *addresses;
-    if (getaddrinfo(target->host, target->port, &hints, &addresses) != 0) {
-        errno = EHOSTUNREACH;
+    const int failure = getaddrinfo(target->host, target->port, &hints, &addresses);
+    if (failure != 0) {
+        *why = gai_strerror(failure);
         return -1;
     }
-    const struct timeval patience = { .tv_sec = TIMEOUT_S };
     int handle = -1;
     for (const struct addrinfo *at = addresses; at && handle < 0; at = at->ai_next) {
         handle = socket(at->ai_family, at->ai_socktype | SOCK_CLOEXEC, at->ai_protocol);
-        if (handle < 0)
+        if (handle < 0) {
+            *why = strerror(errno);
             continue;
-        setsockopt(handle, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience); /* of connect() too */
-        setsockopt(handle, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+        }
         if (connect(handle, at->ai_addr, at->ai_addrlen) != 0) {
-            const int why = errno;
+            *why = strerror(errno);
             close(handle);
-            errno = why;
             handle = -1;
         }
     }
@@ -79,37 +108,35 @@ static int connect_to(const struct target *target)
     return handle;
 }
 
-/* The status of the answer; 0 with errno where there is none. */
-static int ask(int handle, const struct target *target)
+/* The status of the answer; 0 with a reason where there is none. */
+static int ask(int handle, const struct target *target, const char **why)
 {
     char text[1600];
     const int length = snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: %s:%s\r\nConnection: close\r\n\r\n",
                                 target->path, target->host, target->port);
-    if (send(handle, text, (size_t)length, MSG_NOSIGNAL) != length)
-        return 0;
     size_t received = 0;
-    while (received < strlen("HTTP/1.1 200")) {
-        const ssize_t got = recv(handle, text + received, sizeof text - 1 - received, 0);
-        if (got <= 0) {
-            errno = got == 0 ? ECONNRESET : errno;
-            return 0;
-        }
-        received += (size_t)got;
+    ssize_t got = send(handle, text, (size_t)length, MSG_NOSIGNAL);
+    while (got > 0 && received < strlen("HTTP/1.1 200")) {
+        got = recv(handle, text + received, sizeof text - 1 - received, 0);
+        received += got > 0 ? (size_t)got : 0;
     }
     text[received] = 0;
     int status = 0;
-    if (sscanf(text, "HTTP/1.%*1[01] %3d", &status) != 1)
-        errno = EPROTO;
+    if (got <= 0)
+        *why = got == 0 ? "it closed the connection" : strerror(errno);
+    else if (sscanf(text, "HTTP/1.%*1[01] %3d", &status) != 1)
+        *why = "what it answers is not HTTP";
     return status;
 }
 
 static int check(const struct target *target)
 {
-    const int handle = connect_to(target);
-    const int status = handle < 0 ? 0 : ask(handle, target);
+    start_clock(target);
+    const char *why = "no address";
+    const int handle = connect_to(target, &why);
+    const int status = handle < 0 ? 0 : ask(handle, target, &why);
     if (status == 0)
-        fprintf(stderr, "heed: %s:%s: %s\n", target->host, target->port,
-                errno == EAGAIN ? "no answer in time" : strerror(errno));
+        fprintf(stderr, "heed: %s:%s: %s\n", target->host, target->port, why);
     else if (status != 200)
         fprintf(stderr, "heed: %s:%s%s answers %d\n", target->host, target->port, target->path, status);
     if (handle >= 0)
@@ -135,12 +162,17 @@ int srv_command_healthcheck(int argc, char **argv)
             print_help();
             return SRV_EXIT_OK;
         }
-        if (strcmp(argv[i], "--url") == 0 && i + 1 < argc)
+        if (strcmp(argv[i], "--url") == 0) {
+            if (i + 1 == argc) {
+                fputs("heed: --url needs a value\n", stderr);
+                return SRV_EXIT_USAGE;
+            }
             url = argv[++i];
-        else if (strncmp(argv[i], "--url=", 6) == 0)
+        } else if (strncmp(argv[i], "--url=", 6) == 0) {
             url = argv[i] + 6;
-        else
+        } else {
             argv[rest++] = argv[i];
+        }
     }
     struct srv_options options = { 0 };
     struct srv_options_error why;
@@ -151,7 +183,7 @@ int srv_command_healthcheck(int argc, char **argv)
         fprintf(stderr, "heed: %s\n", why.text);
     srv_options_deinit(&options);
     if (right && url && !read_url(url, &target)) {
-        fprintf(stderr, "heed: --url is \"%s\", allowed is http://HOST[:PORT][/PATH]\n", url);
+        fprintf(stderr, "heed: --url is \"%s\", allowed is http://HOST[:PORT][/PATH], PORT from 1 to 65535\n", url);
         return SRV_EXIT_USAGE;
     }
     return right ? check(&target) : SRV_EXIT_USAGE;

@@ -1,6 +1,7 @@
 """Every refusal of the contract's table that needs no load and no clock. Each is problem+json and says what was wrong."""
 
 import base64
+import gzip
 import http.client
 import json
 
@@ -62,6 +63,12 @@ def test_gif_is_told_what_is_read(server):
     assert_problem(server.detect(encode(picture("chelsea.jpg"), "GIF")), 415, "JPEG", "PNG")
 
 
+@pytest.mark.parametrize("body", [CAT, gzip.compress(CAT)], ids=["as it is", "packed"])
+def test_a_coded_body_is_415_and_the_coding_named(server, body):
+    assert_problem(server.detect(body, headers={"Content-Encoding": "gzip"}), 415, "Content-Encoding", '"gzip"', "identity")
+    assert server.detect(CAT, headers={"Content-Encoding": "identity"}).status == 200
+
+
 def test_empty_body_is_refused(server):
     reply = server.detect(b"")
     assert_problem(reply, reply.status)
@@ -93,6 +100,17 @@ def test_malformed_json_is_refused(server, body):
 def test_json_photo_that_is_no_photo_is_415(server):
     body = json.dumps({"image": base64.b64encode(b"just some words").decode()})
     assert_problem(server.detect(body, headers=JSON), 415)
+
+
+def test_json_without_its_content_type_is_told_what_is_missing(server):
+    body = json.dumps({"image": base64.b64encode(CAT).decode()})
+    for headers in ({}, {"Content-Type": "application/x-www-form-urlencoded"}):
+        assert_problem(server.detect(body, headers=headers), 415, "JSON", "Content-Type: application/json")
+
+
+def test_a_form_with_lines_of_the_other_kind_is_told_so(server):
+    form, content_type = multipart([("image", b"x", "x.jpg")])
+    assert_problem(server.detect(form.replace(b"\r\n", b"\n"), headers={"Content-Type": content_type}), 400, "LF alone", "CR LF")
 
 
 @pytest.mark.parametrize("content_type", ["multipart/form-data", "multipart/form-data; boundary=", 'multipart/form-data; boundary="',

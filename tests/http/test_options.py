@@ -115,6 +115,15 @@ def test_image_id_of_a_query_or_a_form_is_a_number_where_it_looks_like_a_whole_o
     assert server.detect(form, headers={"Content-Type": content_type}).json()[0]["image_id"] == value
 
 
+def test_format_coco_tells_several_photos_apart(server):
+    photos = [("image", CAT, "cat.jpg"), ("image", photo("coffee.jpg"), "coffee.jpg"), ("format", "coco"), ("masks", "none")]
+    form, content_type = multipart(photos)
+    rows = server.detect(form, headers={"Content-Type": content_type}).json()
+    assert {row["image_id"] for row in rows} == {0, 1}
+    form, content_type = multipart(photos + [("image_id", "5")])
+    assert_problem(server.detect(form, headers={"Content-Type": content_type}), 400, "image_id", "one image", "2")
+
+
 @pytest.mark.parametrize("priority", ["-1", "0", "1"])
 def test_every_priority_is_served(server, priority):
     assert detections(server, CAT, f"priority={priority}")

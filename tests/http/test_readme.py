@@ -17,8 +17,18 @@ EXAMPLES = [re.match(r"    \$ (.*)\n((?:    .*\n)*)", block).groups() for block 
 
 def test_options_are_those_of_the_binary():
     printed = subprocess.run([BINARY, "serve", "--help"], capture_output=True, text=True, check=True).stdout
-    options = "".join("  " + line for line in printed.splitlines(True) if line.startswith("  --"))
+    options = "".join("  " + line for line in printed[printed.index("  --"):].splitlines(True))
     assert options in README
+
+
+def test_every_refusal_is_in_the_table():
+    with open(os.path.join(ROOT, "server", "status.h")) as file:
+        refusals = re.findall(r'X\(\w+, +(\d+), "(\w+)"', file.read())
+    table = [row for row in README.splitlines() if re.match(r"\| \d{3}", row)]
+    assert len(refusals) > 20
+    for status, name in refusals:
+        if name != "client_left": # nobody reads it
+            assert any(status in row.split("|")[1] and f"`{name}`" in row.split("|")[2] for row in table), (status, name)
 
 
 def shape(value):

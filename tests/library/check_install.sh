@@ -31,3 +31,8 @@ echo "ok 3 - a C++ program"
 
 "$prefix/bin/heed" detect "$photo" --format table
 echo "ok 4 - the installed command"
+
+# The notice goes where the binary goes; a configuration would lie where nothing looks for it.
+cmp "$source/NOTICE" "$prefix/share/doc/heed/NOTICE"
+(cd "$prefix" && ! find . -name '*.json' | grep .)
+echo "ok 5 - the notice is installed, and no configuration that is not looked for there"

@@ -3,6 +3,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,6 +77,30 @@ static void codings_but_chunked_are_refused(void **state)
     struct srv_framing framing;
     struct srv_problem problem;
     assert_false(check("POST", "/", "HTTP/1.0", LINES("Transfer-Encoding: chunked"), &framing, &problem));
+}
+
+static void coded_bodies_are_not_read(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "gzip", "br", "identity, gzip", "x-gzip" };
+    struct srv_framing framing;
+    struct srv_problem problem;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char line[60];
+        snprintf(line, sizeof line, "content-encoding: %s", names[i]);
+        assert_false(check("POST", "/", "HTTP/1.1", LINES("Host: h", "Content-Length: 5", line), &framing, &problem));
+        assert_int_equal(problem.reason, SRV_NOT_AN_IMAGE);
+        assert_non_null(strstr(problem.text, names[i]));
+        assert_true(framing.known); /* so that a kept connection stays in step */
+    }
+    assert_false(
+        check("POST", "/", "HTTP/1.1",
+              LINES("Host: h", "Transfer-Encoding: chunked", "Content-Encoding: identity", "Content-Encoding: gzip"),
+              &framing, &problem));
+    assert_true(check("POST", "/", "HTTP/1.1",
+                      LINES("Host: h", "Content-Length: 5", "Content-Encoding: Identity", "Content-Encoding:"),
+                      &framing, &problem));
+    assert_true(check("GET", "/", "HTTP/1.1", LINES("Host: h", "Content-Encoding: gzip"), &framing, &problem));
 }
 
 static void hosts_must_be_one(void **state)
@@ -153,6 +178,7 @@ int main(void)
         cmocka_unit_test(plain_requests_pass),
         cmocka_unit_test(lengths_that_two_programs_could_read_differently_are_refused),
         cmocka_unit_test(codings_but_chunked_are_refused),
+        cmocka_unit_test(coded_bodies_are_not_read),
         cmocka_unit_test(hosts_must_be_one),
         cmocka_unit_test(names_and_values_must_be_of_their_characters),
         cmocka_unit_test(methods_targets_and_versions_are_checked),

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -97,6 +98,64 @@ static void bad_files_are_refused(void **state)
     srv_keys_deinit(&keys);
 }
 
+static void refused(const char *text, const char *named)
+{
+    struct srv_keys keys;
+    char error[200] = "";
+    assert_false(srv_keys_parse(&keys, text, error, sizeof error));
+    if (!strstr(error, named))
+        fail_msg("\"%s\" does not name %s", error, named);
+    srv_keys_deinit(&keys);
+}
+
+static void keys_no_header_can_bring_are_refused_with_their_line(void **state)
+{
+    (void)state;
+    refused("\xef\xbb\xbfkeys-12345\n", "line 1: the key holds the byte 0xef");
+    refused("\xef\xbb\xbf# cameras\nalpha-12345\n", "byte order mark");
+    refused("alpha-12345\nbeta-caf\xc3\xa9-67 heed-s\n", "line 2: the key holds the byte 0xc3");
+    refused("alpha-12345\n\nbeta-1234567\v\n", "line 3: the key holds the byte 0x0b");
+    refused("alpha-12345\x7f\n", "0x7f");
+}
+
+static void key_on_two_lines_is_refused(void **state)
+{
+    (void)state;
+    refused("alpha-12345 heed-s\nbeta-1234567\nalpha-12345\n", "line 3: the key is that of line 1 again");
+    refused("alpha-12345\nalpha-12345\n", "line 2");
+}
+
+/* What is read from a file of these bytes; `error` has 300. */
+static bool load(const void *bytes, size_t size, char *error)
+{
+    char path[] = "/tmp/heed-keys-XXXXXX";
+    const int fd = mkstemp(path);
+    assert_true(fd >= 0 && write(fd, bytes, size) == (ssize_t)size);
+    struct srv_keys keys;
+    const bool ok = srv_keys_load(&keys, path, error, 300);
+    srv_keys_deinit(&keys);
+    close(fd);
+    unlink(path);
+    return ok;
+}
+
+static void files_that_cannot_be_read_whole_are_refused(void **state)
+{
+    (void)state;
+    static char large[1 << 20];
+    memset(large, '\n', sizeof large);
+    char error[300] = "";
+    assert_true(load("alpha-12345\n", 12, error));
+    assert_false(load("alpha-12345\nbeta-12345\0klm\n", 27, error));
+    assert_non_null(strstr(error, "line 2: there is a NUL byte"));
+    assert_false(load(large, sizeof large, error));
+    assert_non_null(strstr(error, "1 MiB"));
+    struct srv_keys keys;
+    assert_false(srv_keys_load(&keys, "/", error, sizeof error));
+    assert_string_equal(error, "/: Is a directory");
+    srv_keys_deinit(&keys);
+}
+
 static void key_is_sent_in_either_header(void **state)
 {
     (void)state;
@@ -114,6 +173,9 @@ int main(void)
         cmocka_unit_test(comment_begins_a_line_or_stands_behind_white_space),
         cmocka_unit_test(unknown_models_are_named_with_their_line),
         cmocka_unit_test(bad_files_are_refused),
+        cmocka_unit_test(keys_no_header_can_bring_are_refused_with_their_line),
+        cmocka_unit_test(key_on_two_lines_is_refused),
+        cmocka_unit_test(files_that_cannot_be_read_whole_are_refused),
         cmocka_unit_test(key_is_sent_in_either_header),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -206,6 +206,18 @@ static void json_with_escaped_slashes_is_the_same_photo(void **state)
     free(body);
 }
 
+static void json_that_is_not_said_to_be_some_is_told_so(void **state)
+{
+    (void)state;
+    const struct srv_request curls = request_of("application/x-www-form-urlencoded", "{\"image\": \"QUI=\"}");
+    refused(&curls, SRV_NOT_AN_IMAGE, "\"Content-Type: application/json\"");
+    refused(&curls, SRV_NOT_AN_IMAGE, "\"application/x-www-form-urlencoded\"");
+    const struct srv_request untyped = request_of(NULL, "{}");
+    refused(&untyped, SRV_NOT_AN_IMAGE, "begin like JSON");
+    const struct srv_request text = request_of(NULL, "x{}");
+    refused(&text, SRV_NOT_AN_IMAGE, "the bytes are neither JPEG nor PNG");
+}
+
 static void malformed_json_is_refused(void **state)
 {
     (void)state;
@@ -293,6 +305,7 @@ static void malformed_forms_are_refused(void **state)
         { "--b d\r\n", "end of headers" },
         { "--b d", "closing boundary" },
         { "--b dx\r\n\r\n", "closing boundary" },
+        { "--b dx\r\n\r\n--b d--\r\n", "closing boundary" },
         { PART("score", "0.5") "--b d--", "no field \"image\"" },
         { PART("image", "@"), "closing boundary" },
         { PART("image", "") "--b d--", "empty" },
@@ -300,6 +313,9 @@ static void malformed_forms_are_refused(void **state)
         { "--b d\r\nX: y\r\n\r\nx\r\n--b d--", "no name" },
         { "--b d\r\nContent-Disposition: form-data; name=\"image\r\n\r\nx\r\n--b d--", "no name" },
         { PART("image", "@") PART("score", "") "--b d--", "\"score\" is \"\"" },
+        { "--b d\nContent-Disposition: form-data; name=\"image\"\n\nx\n--b d--\n", "LF alone" },
+        { "--b d\r\nContent-Disposition: form-data; name=\"image\"\r\n\r\nx\n--b d--\r\n", "LF alone" },
+        { "--b d\r\nContent-Disposition: form-data; name=\"image\"\r\n\r\nx\n", "closing boundary" },
         { PART("image", "@") PART("score", "1") PART("score", "1") "--b d--", "twice" },
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -316,6 +332,20 @@ static void malformed_forms_are_refused(void **state)
     }
     const struct srv_request request = request_of("multipart/form-data", "x");
     refused(&request, SRV_MALFORMED, "boundary");
+}
+
+static void image_id_is_of_one_photo(void **state)
+{
+    (void)state;
+    uint8_t *body;
+    struct srv_request request = form_of(PART("image", "@") PART("image", "@") PART("format", "coco") "--b d--", &body);
+    struct srv_detect detect;
+    struct srv_problem problem;
+    assert_true(srv_detect_read(&detect, &request, &models, &options, &problem));
+    srv_detect_deinit(&detect);
+    add(&request, "image_id", "5");
+    refused(&request, SRV_BAD_OPTION, "\"image_id\" is of one image, the request holds 2");
+    free(body);
 }
 
 static void query_and_form_may_not_both_give_an_option(void **state)
@@ -363,6 +393,26 @@ static void picture_is_drawn_when_accepted_more_than_json(void **state)
     request.accept = "image/png";
     refused(&request, SRV_BAD_OPTION, "one image");
     free(body);
+}
+
+static void path_is_what_stands_between_host_and_query(void **state)
+{
+    (void)state;
+    static const char *const paths[][2] = {
+        { "/health/live", "/health/live" },
+        { "/health/live?x=/1", "/health/live" },
+        { "http://h/health/live?x=1", "/health/live" },
+        { "HTTP://h:80/", "/" },
+        { "http://h", "/" },
+        { "http://h?x=/health/live", "/" },
+        { "http://h#x=/health/live", "/" },
+        { "*", "*" },
+    };
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        char target[60];
+        strcpy(target, paths[i][0]);
+        assert_string_equal(srv_request_path(target), paths[i][1]);
+    }
 }
 
 static void request_ids_are_of_their_characters(void **state)
@@ -417,12 +467,15 @@ int main(void)
         cmocka_unit_test(bad_options_are_refused_by_name_value_and_what_is_allowed),
         cmocka_unit_test(json_gives_photo_and_options_in_any_order),
         cmocka_unit_test(json_with_escaped_slashes_is_the_same_photo),
+        cmocka_unit_test(json_that_is_not_said_to_be_some_is_told_so),
         cmocka_unit_test(malformed_json_is_refused),
         cmocka_unit_test(form_gives_photos_in_order_and_options),
         cmocka_unit_test(malformed_forms_are_refused),
+        cmocka_unit_test(image_id_is_of_one_photo),
         cmocka_unit_test(query_and_form_may_not_both_give_an_option),
         cmocka_unit_test(limits_are_read_from_the_header),
         cmocka_unit_test(picture_is_drawn_when_accepted_more_than_json),
+        cmocka_unit_test(path_is_what_stands_between_host_and_query),
         cmocka_unit_test(request_ids_are_of_their_characters),
         cmocka_unit_test(cost_grows_with_what_is_asked_up_to_a_share_of_all),
     };

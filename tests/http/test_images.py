@@ -72,6 +72,13 @@ def test_odd_sizes(server, size, form):
         assert one["mask"]["size"] == [size[1], size[0]]
 
 
+@pytest.mark.parametrize("size", [(1, 16777219), (1, 16880031)], ids=str)
+def test_more_rows_than_a_float_can_count(server, size):
+    reply = server.detect(blank(*size, "PNG"))
+    assert reply.status == 200, reply
+    assert reply.json()["image"] == {"width": size[0], "height": size[1]}
+
+
 def test_bytes_after_the_end_of_a_jpeg_are_ignored(server, cat_box):
     assert cat_in(server, encode(CAT, quality=95) + b"and a trailer, as some cameras write") == cat_box
 

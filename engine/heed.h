@@ -97,7 +97,7 @@ enum heed_image_format { HEED_IMAGE_JPEG, HEED_IMAGE_PNG };
 struct heed_image_limits {
     uint64_t bytes_max;
     uint64_t pixels_max;
-    uint32_t scans_max; /* of a progressive JPEG */
+    uint32_t scans_max; /* of a progressive JPEG; the codec itself goes through 500 at most */
 };
 
 struct heed_image_info {

@@ -52,8 +52,8 @@ enum heed_status heed_jpeg_decode(const uint8_t *bytes, size_t size, uint32_t wi
     if (!codec)
         return heed_fail(error, HEED_NO_MEMORY, "JPEG decoder");
     const bool cmyk = header.components == 4;
-    const int failed =
-        tjDecompress2(codec, bytes, size, pixels, (int)width, 0, (int)height, cmyk ? TJPF_CMYK : TJPF_RGB, 0);
+    const int failed = tjDecompress2(codec, bytes, size, pixels, (int)width, 0, (int)height,
+                                     cmyk ? TJPF_CMYK : TJPF_RGB, TJFLAG_LIMITSCANS);
     const bool whole = !failed || warning_is_harmless(codec);
     const enum heed_status outcome = whole ? HEED_OK : codec_failed(tjGetErrorStr2(codec), error);
     tjDestroy(codec);

@@ -5,8 +5,8 @@
  * FFD9
  *
  * Markers are found as libjpeg finds them: bytes between segments are skipped, FF may be repeated, FF00 inside
- * entropy-coded data is a data byte and FFD0..D7 restart markers have no length. So both see the same first frame
- * header.
+ * entropy-coded data is a data byte, FFD0..D7 restart markers have no length, and a length below its own two bytes is
+ * taken as those. So both see the same first frame header and the same scans.
  */
 #include "base/error.h"
 #include "image/codec.h"
@@ -26,8 +26,8 @@ enum {
     MARKER_SOI = 0xd8,
     MARKER_EOI = 0xd9,
     MARKER_SOS = 0xda,
+    MARKER_DRI = 0xdd,
     MARKER_APP1 = 0xe1,
-    MARKER_TEM = 0x01,
 };
 
 struct reader {
@@ -41,9 +41,11 @@ struct segment {
     size_t size;
 };
 
+/* Those below SOF0 are reserved: libjpeg refuses them, but where it looks for a lost restart marker it passes over them
+ * and what seems to be their length. */
 static bool marker_stands_alone(uint8_t marker)
 {
-    return marker == MARKER_TEM || (marker >= MARKER_RST0 && marker <= MARKER_SOI);
+    return marker < MARKER_SOF0 || (marker >= MARKER_RST0 && marker <= MARKER_SOI);
 }
 
 static bool marker_starts_frame(uint8_t marker)
@@ -66,7 +68,7 @@ static bool next_segment(struct reader *reader, struct segment *segment)
         if (reader->at == reader->size)
             return false;
         const uint8_t marker = reader->bytes[reader->at++];
-        if (marker == 0 || marker_stands_alone(marker))
+        if (marker_stands_alone(marker))
             continue;
         *segment = (struct segment){ .marker = marker };
         if (marker == MARKER_EOI)
@@ -74,8 +76,9 @@ static bool next_segment(struct reader *reader, struct segment *segment)
 
         if (reader->size - reader->at < 2)
             return false;
-        const size_t length = (size_t)reader->bytes[reader->at] << 8 | reader->bytes[reader->at + 1];
-        if (length < 2 || length > reader->size - reader->at)
+        size_t length = (size_t)reader->bytes[reader->at] << 8 | reader->bytes[reader->at + 1];
+        length = length < 2 ? 2 : length;
+        if (length > reader->size - reader->at)
             return false;
         segment->payload = reader->bytes + reader->at + 2;
         segment->size = length - 2;

@@ -413,6 +413,68 @@ static void limits_are_refused_from_the_header_and_named(void **state)
     free(jpeg.data);
 }
 
+/* Where the n-th marker of its kind stands, from 0. */
+static size_t find_marker(const struct bytes *jpeg, uint8_t marker, size_t n)
+{
+    for (size_t i = 0; i + 1 < jpeg->size; i++)
+        if (jpeg->data[i] == 0xff && jpeg->data[i + 1] == marker && n-- == 0)
+            return i;
+    fail_msg("no marker %02x", marker);
+    return 0;
+}
+
+enum { SOS = 0xda };
+
+/* libjpeg takes a length below 2 as 2 and goes on, and so does the count. */
+static void no_segment_hides_the_scans_behind_it(void **state)
+{
+    (void)state;
+    const char *const lengths[] = { "\xff\xe2\0\0", "\xff\xe0\0\1", "\xff\xfe\0\1", "\xff\xdc\0\0" };
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        struct bytes jpeg = make_jpeg(64, 48, TJPF_RGB, TJSAMP_444, TJFLAG_PROGRESSIVE);
+        jpeg = insert(jpeg, find_marker(&jpeg, SOS, 1), lengths[i], 4);
+        assert_shows_picture(jpeg, 64, 48, 4);
+        struct heed_image_info info;
+        struct heed_error error;
+        const struct heed_image_limits limits = { .scans_max = 3 };
+        assert_int_equal(heed_image_probe(jpeg.data, jpeg.size, &limits, &info, &error), HEED_TOO_LARGE);
+        free(jpeg.data);
+    }
+}
+
+/* Where it looks for a lost restart marker libjpeg passes over a reserved one, whatever its length would be. */
+static void no_reserved_marker_hides_the_scans_behind_it(void **state)
+{
+    (void)state;
+    struct bytes jpeg = make_jpeg(64, 48, TJPF_RGB, TJSAMP_444, TJFLAG_PROGRESSIVE);
+    const size_t second = find_marker(&jpeg, SOS, 1);
+    const uint8_t reserved[] = { 0xff, 0x02, (uint8_t)((jpeg.size - second) >> 8), (uint8_t)(jpeg.size - second) };
+    jpeg = insert(jpeg, second, reserved, sizeof reserved);
+    struct heed_image_info info;
+    struct heed_error error;
+    const struct heed_image_limits limits = { .scans_max = 3 };
+    assert_int_equal(heed_image_probe(jpeg.data, jpeg.size, &limits, &info, &error), HEED_TOO_LARGE);
+    free(jpeg.data);
+}
+
+static void the_codec_has_a_limit_of_scans_of_its_own(void **state)
+{
+    (void)state;
+    struct bytes jpeg = make_jpeg(8, 8, TJPF_GRAY, TJSAMP_GRAY, TJFLAG_PROGRESSIVE);
+    const size_t last = find_marker(&jpeg, SOS, 5), size = jpeg.size - 2 - last;
+    for (int i = 0; i < 500; i++) {
+        uint8_t scan[256];
+        assert_true(size <= sizeof scan);
+        memcpy(scan, jpeg.data + last, size);
+        jpeg = insert(jpeg, last, scan, size);
+    }
+    struct decoded d = decode(jpeg.data, jpeg.size);
+    assert_int_equal(d.status, HEED_BAD_IMAGE);
+    assert_non_null(strstr(d.error.text, "500 scans"));
+    free(d.block);
+    free(jpeg.data);
+}
+
 static void the_codec_s_own_memory_is_told_for_files_of_several_scans(void **state)
 {
     (void)state;
@@ -480,6 +542,9 @@ int main(void)
         cmocka_unit_test(bytes_after_the_end_are_harmless),
         cmocka_unit_test(stray_bytes_before_the_end_marker_are_harmless),
         cmocka_unit_test(limits_are_refused_from_the_header_and_named),
+        cmocka_unit_test(no_segment_hides_the_scans_behind_it),
+        cmocka_unit_test(no_reserved_marker_hides_the_scans_behind_it),
+        cmocka_unit_test(the_codec_has_a_limit_of_scans_of_its_own),
         cmocka_unit_test(the_codec_s_own_memory_is_told_for_files_of_several_scans),
         cmocka_unit_test(other_file_types_are_named),
         cmocka_unit_test(an_encoded_picture_decodes_to_itself),

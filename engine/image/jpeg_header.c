@@ -91,7 +91,7 @@ enum { FRAME_BYTES = 6, COMPONENT_BYTES = 3 };
 
 /* Each component's blocks are sampled h by v times in a square of the picture that is as many blocks wide and high as
  * the largest of them; the codec keeps whole squares, of 64 coefficients of 2 bytes a block. */
-static enum heed_status read_sampling(const uint8_t *components, struct heed_jpeg_header *header,
+static enum heed_status read_components(const uint8_t *components, struct heed_jpeg_header *header,
                                       struct heed_error *error)
 {
     enum { BLOCK_SIDE = 8, BLOCK_BYTES = 64 * 2, FACTOR_MAX = 4 };
@@ -101,6 +101,7 @@ static enum heed_status read_sampling(const uint8_t *components, struct heed_jpe
         if (h < 1 || h > FACTOR_MAX || v < 1 || v > FACTOR_MAX)
             return heed_fail(error, HEED_BAD_IMAGE, "JPEG component %u is sampled %u x %u; 1 to %d are allowed", i, h,
                              v, FACTOR_MAX);
+        header->ids[i] = components[i * COMPONENT_BYTES];
         h_max = h > h_max ? h : h_max;
         v_max = v > v_max ? v : v_max;
         blocks += h * v;
@@ -108,6 +109,10 @@ static enum heed_status read_sampling(const uint8_t *components, struct heed_jpe
     const uint64_t across = (header->width + BLOCK_SIDE * h_max - 1) / (BLOCK_SIDE * h_max);
     const uint64_t down = (header->height + BLOCK_SIDE * v_max - 1) / (BLOCK_SIDE * v_max);
     header->codec_bytes = across * down * blocks * BLOCK_BYTES;
+    header->squares = across * down;
+    if (header->components == 1) /* a scan of one component is of single blocks, however it is sampled */
+        header->squares = ((header->width + BLOCK_SIDE - 1) / BLOCK_SIDE) *
+                          (uint64_t)((header->height + BLOCK_SIDE - 1) / BLOCK_SIDE);
     return HEED_OK;
 }
 
@@ -132,18 +137,44 @@ static enum heed_status read_frame(const struct segment *segment, struct heed_jp
     if (segment->size != FRAME_BYTES + COMPONENT_BYTES * (size_t)header->components)
         return heed_fail(error, HEED_BAD_IMAGE, "JPEG frame header of %u components is %zu bytes", header->components,
                          segment->size);
-    return read_sampling(p + FRAME_BYTES, header, error);
+    return read_components(p + FRAME_BYTES, header, error);
+}
+
+static void read_interval(const struct segment *segment, struct heed_jpeg_header *header)
+{
+    if (segment->size == 2)
+        header->interval = (uint32_t)segment->payload[0] << 8 | segment->payload[1];
+}
+
+/* Strikes the scan's components from those that are still missing. */
+static unsigned without_scanned(unsigned missing, const struct segment *scan, const struct heed_jpeg_header *header)
+{
+    enum { SELECTOR_BYTES = 2 };
+    const size_t count = scan->size ? scan->payload[0] : 0;
+    for (size_t i = 0; i < count && 1 + i * SELECTOR_BYTES < scan->size; i++)
+        for (unsigned c = 0; c < header->components; c++)
+            if (header->ids[c] == scan->payload[1 + i * SELECTOR_BYTES])
+                missing &= ~(1u << c);
+    return missing;
 }
 
 /* A progressive file, or one whose components come in scans of their own, makes the codec keep every coefficient and go
- * over them once per scan: a small file with many scans takes it long. */
-static enum heed_status count_scans(struct reader reader, uint32_t scans_max, struct heed_error *error)
+ * over them once per scan: a small file with many scans takes it long. A component without any is grey to it. */
+static enum heed_status walk_scans(struct reader reader, struct segment segment, uint32_t scans_max,
+                                   struct heed_jpeg_header *header, struct heed_error *error)
 {
-    uint32_t scans = 1;
-    for (struct segment segment; next_segment(&reader, &segment) && segment.marker != MARKER_EOI;)
-        if (segment.marker == MARKER_SOS && ++scans > scans_max)
+    uint32_t scans = 0;
+    unsigned missing = (1u << header->components) - 1;
+    do {
+        if (segment.marker == MARKER_DRI)
+            read_interval(&segment, header);
+        if (segment.marker != MARKER_SOS)
+            continue;
+        missing = without_scanned(missing, &segment, header);
+        if (scans_max && ++scans > scans_max)
             return heed_fail(error, HEED_TOO_LARGE, "JPEG has more than %u scans, the limit", scans_max);
-    return HEED_OK;
+    } while (next_segment(&reader, &segment) && segment.marker != MARKER_EOI);
+    return missing ? heed_fail(error, HEED_BAD_IMAGE, "JPEG has no scan of some of its components") : HEED_OK;
 }
 
 /* Whether the first scan holds everything. The codec refuses a second one then. */
@@ -177,15 +208,33 @@ enum heed_status heed_jpeg_header_read(const uint8_t *bytes, size_t size, uint32
             if (read_frame(&segment, header, error) != HEED_OK)
                 return HEED_BAD_IMAGE;
         }
+        if (segment.marker == MARKER_DRI)
+            read_interval(&segment, header);
         if (segment.marker == MARKER_SOS) {
             if (!framed)
                 return heed_fail(error, HEED_BAD_IMAGE, "JPEG has a scan before its frame header");
             if (scan_is_whole(&segment, header, progressive)) {
                 header->codec_bytes = 0;
+                header->scan_at = reader.at;
                 return HEED_OK;
             }
-            return scans_max ? count_scans(reader, scans_max, error) : HEED_OK;
+            return walk_scans(reader, segment, scans_max, header, error);
         }
     }
     return heed_fail(error, HEED_BAD_IMAGE, "JPEG ends inside its header");
+}
+
+bool heed_jpeg_restarts_are_there(const uint8_t *bytes, size_t size, const struct heed_jpeg_header *header)
+{
+    if (header->interval == 0 || header->scan_at == 0)
+        return header->interval == 0;
+    uint64_t restarts = 0;
+    for (size_t at = header->scan_at; at + 1 < size; at++) {
+        const uint8_t *const found = memchr(bytes + at, 0xff, size - 1 - at);
+        if (!found || found[1] == MARKER_EOI)
+            break;
+        at = (size_t)(found - bytes);
+        restarts += found[1] >= MARKER_RST0 && found[1] < MARKER_SOI;
+    }
+    return restarts == (header->squares - 1) / header->interval;
 }

@@ -214,6 +214,16 @@ static void take_normalisation(const struct section *section, struct heed_input_
     }
 }
 
+/* The backbones halve a side five times. */
+static uint32_t take_multiple(const struct section *section)
+{
+    const json_t *const value = take(section, "multiple");
+    const size_t multiple = check_size(section, "multiple", value, 32, 256);
+    if (multiple % 32)
+        refuse(section, "multiple", value, "a multiple of 32");
+    return (uint32_t)multiple;
+}
+
 static void read_input(const struct section *whole, struct heed_input_spec *input)
 {
     const struct section section = take_section(whole, "input", "input.");
@@ -225,7 +235,7 @@ static void read_input(const struct section *whole, struct heed_input_spec *inpu
         input->long_side = (uint32_t)take_size(&section, "long_side_max", input->short_side, SIDE_MAX);
     }
     input->antialias = take_bool(&section, "antialias");
-    input->multiple = (uint32_t)take_size(&section, "multiple", 1, 256);
+    input->multiple = take_multiple(&section);
     input->bgr = take_choice(&section, "channels", CHOICES("rgb", "bgr")) == 1;
     take_normalisation(&section, input);
     close_section(&section);

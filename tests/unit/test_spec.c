@@ -168,6 +168,8 @@ static void what_is_wrong_is_named_with_its_value_and_what_is_allowed(void **sta
     refused(heed_s_text, "\"pool\":14", "\"pool\":7", "mask.pool is 7, allowed is 14");
     refused(heed_s_text, "\"fit\"", "\"fill\"", "input.resize is \"fill\"");
     refused(heed_s_text, "\"long_side\":416", "\"short_side\":416", "input.long_side is missing");
+    refused(heed_s_text, "\"multiple\":32", "\"multiple\":1", "input.multiple is 1, allowed is a whole number from 32");
+    refused(heed_s_text, "\"multiple\":32", "\"multiple\":48", "input.multiple is 48, allowed is a multiple of 32");
     refused(heed_s_text, "\"antialias\":true", "\"antialias\":1", "input.antialias is 1, allowed is true or false");
     refused(heed_s_text, "\"scale\":[0.5,", "\"scale\":[0,", "input.scale is 0");
     refused(heed_s_text, "\"scale\":[0.5,0.25,1]", "\"scale\":[1,1,1],\"std\":[1,1,1]", "input.scale is not a member");

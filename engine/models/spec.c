@@ -283,12 +283,22 @@ static void read_attention(const struct section *whole, const char *const *place
     }
 }
 
+/* 0, or enough for single precision to divide by. */
+static double take_decay_sigma(const struct section *head)
+{
+    const json_t *const value = take_optional(head, "decay_sigma");
+    const double sigma = check_number(head, "decay_sigma", value, 0, 100);
+    if (sigma > 0 && sigma < 1e-3)
+        refuse(head, "decay_sigma", value, "0, or a number from 0.001 to 100");
+    return sigma;
+}
+
 /* What every head has. */
 static void read_detections(const struct section *head, struct heed_spec *spec)
 {
     spec->score_min = (float)take_number(head, "score_min", 0, 1);
     spec->nms_iou = take_number(head, "nms_iou", 0, 1);
-    spec->decay_sigma = check_number(head, "decay_sigma", take_optional(head, "decay_sigma"), 0, 100);
+    spec->decay_sigma = take_decay_sigma(head);
     spec->detections = take_size(head, "detections", 1, HEED_DETECTIONS_MAX);
 }
 

@@ -154,6 +154,8 @@ static void what_is_wrong_is_named_with_its_value_and_what_is_allowed(void **sta
     refused(heed_s_text, "\"nms_iou\":0.6,", "", "head.nms_iou is missing");
     refused(heed_s_text, "\"nms_iou\":0.6,", "\"nms_iou\":0.6,\"decay_sigma\":-1,",
             "head.decay_sigma is -1, allowed is a number from 0 to 100");
+    refused(heed_s_text, "\"nms_iou\":0.6,", "\"nms_iou\":0.6,\"decay_sigma\":1e-60,",
+            "allowed is 0, or a number from 0.001 to 100");
     refused(heed_s_text, "\"nms_iou\":0.6,", "\"nms_iou\":0.6,\"nms_iuo\":1,", "head.nms_iuo is not a member");
     refused(heed_s_text, "\"neck\":{", "\"speed\":9,\"neck\":{", "speed is not a member");
     refused(heed_s_text, "\"candidates\":1000", "\"candidates\":1000.5", "allowed is a whole number from 1 to 10000");

@@ -239,6 +239,7 @@ struct paste {
     atomic_int status;   /* of a tile that failed: the others do nothing then */
 };
 
+/* The sum over all masks decides, whatever their order: what is done so far only lets one stop early. */
 static void paste_tile(void *arg, size_t tile, unsigned lane)
 {
     (void)lane;
@@ -254,9 +255,10 @@ static void paste_tile(void *arg, size_t tile, unsigned lane)
         status = heed_mask_paste(paste->findings->mask_logits + tile * HEED_MASK_SIDE * HEED_MASK_SIDE, HEED_MASK_SIDE,
                                  paste->findings->found[tile].box, paste->result->height, paste->result->width,
                                  most ? (most - used) / sizeof *mask->runs : 0, mask, NULL);
-    if (status == HEED_OK)
-        atomic_fetch_add(&paste->bytes, mask->run_count * sizeof *mask->runs);
-    else
+    const size_t bytes = mask->run_count * sizeof *mask->runs;
+    if (status == HEED_OK && atomic_fetch_add(&paste->bytes, bytes) + bytes > most && most)
+        status = HEED_OUTGROWN;
+    if (status != HEED_OK)
         atomic_store(&paste->status, (int)status);
 }
 

@@ -4,9 +4,9 @@
  *     struct heed_crew *crew;        the threads that help each other
  *     struct heed_context *context;  one worker's scratch memory; never shared
  *
- *     heed_model_load_builtin(&model, &error);
- *     heed_crew_create(helpers, &crew, &error);
- *     heed_context_create(crew, &needs, &context, &error);
+ *     heed_model_load_builtin(NULL, &model, &error);
+ *     heed_crew_create(helpers, helpers + 1, &crew, &error);
+ *     heed_context_create(crew, heed_model_memory(model, width, height, helpers + 1), &context, &error);
  *     heed_detect(context, model, bytes, size, &options, &result, &error);
  *     heed_result_deinit(&result);
  *

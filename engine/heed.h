@@ -105,7 +105,8 @@ struct heed_image_info {
     uint32_t width, height;               /* as a person sees it */
     uint32_t stored_width, stored_height; /* before the EXIF orientation */
     uint8_t orientation;                  /* EXIF, 1..8 */
-    uint64_t codec_bytes; /* what the codec allocates while decoding, beside the context: a progressive JPEG's coefficients */
+    uint64_t codec_bytes; /* what the codec allocates while decoding, beside the context: a progressive JPEG's
+                             coefficients, the rows of a PNG it works on */
 };
 
 struct heed_image {

@@ -35,8 +35,9 @@ HEED_CHECKED enum heed_status heed_jpeg_decode(const uint8_t *bytes, size_t size
 HEED_CHECKED enum heed_status heed_png_decode(const uint8_t *bytes, size_t size, uint32_t width, uint32_t height,
                                               uint8_t *pixels, const struct heed_stop *stop, struct heed_error *error);
 
-HEED_CHECKED enum heed_status heed_png_header_read(const uint8_t *bytes, size_t size, uint32_t *width, uint32_t *height,
-                                                   uint8_t *orientation, struct heed_error *error);
+/* Fills in the size as stored, the orientation and codec_bytes. */
+HEED_CHECKED enum heed_status heed_png_header_read(const uint8_t *bytes, size_t size, struct heed_image_info *info,
+                                                   struct heed_error *error);
 
 /* Encoders' bytes are the caller's to free(). */
 HEED_CHECKED enum heed_status heed_jpeg_encode(const uint8_t *rgb, uint32_t width, uint32_t height, int quality,

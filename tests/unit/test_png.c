@@ -272,6 +272,28 @@ static void pixel_limit_is_refused_from_the_header(void **state)
     free(png.data);
 }
 
+/* Two rows as the file has them, and where it is interlaced one as it comes out: the rest is small. */
+static void the_codec_s_rows_are_told(void **state)
+{
+    (void)state;
+    static const struct {
+        struct kind kind;
+        uint64_t bytes;
+    } cases[] = { { { SPNG_COLOR_TYPE_GRAYSCALE, 1, false, false }, 2 * ((W + 7) / 8) },
+                  { { SPNG_COLOR_TYPE_TRUECOLOR, 8, false, false }, 2 * 3 * W },
+                  { { SPNG_COLOR_TYPE_TRUECOLOR, 8, true, false }, 2 * 3 * W + 4 * W },
+                  { { SPNG_COLOR_TYPE_INDEXED, 4, false, false }, 2 * ((W + 1) / 2) },
+                  { { SPNG_COLOR_TYPE_TRUECOLOR_ALPHA, 16, false, false }, 2 * 8 * W } };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct bytes png = make_png(&cases[i].kind, NULL);
+        struct heed_image_info info;
+        struct heed_error error;
+        assert_int_equal(heed_image_probe(png.data, png.size, &no_limits, &info, &error), HEED_OK);
+        assert_int_equal(info.codec_bytes, cases[i].bytes);
+        free(png.data);
+    }
+}
+
 static uint32_t checksum(const uint8_t *data, size_t size)
 {
     uint32_t crc = 0xffffffffu;
@@ -391,6 +413,7 @@ int main(void)
         cmocka_unit_test(a_file_cut_or_damaged_anywhere_is_refused_with_a_reason),
         cmocka_unit_test(bytes_after_the_end_are_harmless),
         cmocka_unit_test(pixel_limit_is_refused_from_the_header),
+        cmocka_unit_test(the_codec_s_rows_are_told),
         cmocka_unit_test(chunks_beside_the_pixels_are_read_up_to_a_limit),
         cmocka_unit_test(encoded_rgb_decodes_to_the_same_bytes),
         cmocka_unit_test(reading_and_writing_stop_between_two_rows),

@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 #include <spng.h>
 
 /* Of the chunks beside the pixels, which libspng keeps: profiles and texts of real photos stay far below. */
@@ -47,6 +48,28 @@ static uint64_t rows_bytes(const struct spng_ihdr *header)
     return 2 * ((bits + 7) / 8) + (header->interlace_method ? (uint64_t)header->width * GIVEN_OUT : 0);
 }
 
+static uint32_t big_endian(const uint8_t *bytes)
+{
+    return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+}
+
+/* The eXIf chunk may stand behind the pixels, which are not inflated for it: only lengths are read. Whether the chunks
+ * are right is seen when the picture is decoded. */
+static uint8_t orientation_of_any_chunk(const uint8_t *bytes, size_t size)
+{
+    enum { SIGNATURE = 8, TYPE = 4, DATA = 8, AROUND = 12 };
+    for (size_t at = SIGNATURE; size - at >= AROUND;) {
+        const uint8_t *const chunk = bytes + at;
+        const size_t length = big_endian(chunk);
+        if (length > size - at - AROUND || memcmp(chunk + TYPE, "IEND", 4) == 0)
+            break;
+        if (memcmp(chunk + TYPE, "eXIf", 4) == 0)
+            return heed_exif_orientation(chunk + DATA, length);
+        at += AROUND + length;
+    }
+    return 1;
+}
+
 enum heed_status heed_png_header_read(const uint8_t *bytes, size_t size, struct heed_image_info *info,
                                       struct heed_error *error)
 {
@@ -60,10 +83,12 @@ enum heed_status heed_png_header_read(const uint8_t *bytes, size_t size, struct 
         info->stored_height = header.height;
         info->codec_bytes = rows_bytes(&header);
         code = spng_get_exif(reader, &exif); /* reads all chunks before the pixels */
-        if (!code)
+        if (!code) {
             info->orientation = heed_exif_orientation((const uint8_t *)exif.data, exif.length);
-        else if (code == SPNG_ECHUNKAVAIL)
+        } else if (code == SPNG_ECHUNKAVAIL) {
+            info->orientation = orientation_of_any_chunk(bytes, size);
             code = SPNG_OK;
+        }
     }
     spng_ctx_free(reader);
     return code ? codec_failed(code, error) : HEED_OK;

@@ -171,6 +171,8 @@ static size_t plan(const struct heed_model *model, const struct heed_image_info 
 
 size_t heed_model_memory(const struct heed_model *model, uint32_t width, uint32_t height, unsigned lanes)
 {
+    if (width == 0 || height == 0)
+        return 0;
     const struct heed_image_info lying = {
         .width = width, .height = height, .stored_width = height, .stored_height = width, .orientation = 6
     }; /* a photo to be turned needs the most */

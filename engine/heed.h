@@ -223,7 +223,8 @@ HEED_API void heed_model_free(struct heed_model *model);
 HEED_API const struct heed_model_info *heed_model_info(const struct heed_model *model);
 
 /* Bytes of context memory a photo of this size needs (scratch of the forward pass, decoded pixels),
- * with `lanes` threads in the crew. Exact: the forward pass's own arithmetic, run without computing. */
+ * with `lanes` threads in the crew; 0 for one without pixels. Exact: the forward pass's own arithmetic, run without
+ * computing. */
 HEED_API size_t heed_model_memory(const struct heed_model *model, uint32_t width, uint32_t height, unsigned lanes);
 
 /* ---- Detection ----------------------------------------------------------------------------------- */

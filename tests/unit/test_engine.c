@@ -434,6 +434,8 @@ static void memory_grows_with_the_photo_and_never_wraps(void **state)
     assert_true(heed_model_memory(model, UINT32_MAX, UINT32_MAX, 1) > (size_t)1 << 60);
     assert_true(heed_model_memory(model, 1, 1, 1) > 0);
     assert_true(heed_model_memory(model, 1, UINT32_MAX, 1) > 0);
+    assert_int_equal(heed_model_memory(model, 0, 7, 1), 0);
+    assert_int_equal(heed_model_memory(model, 7, 0, 1), 0);
 }
 
 int main(void)

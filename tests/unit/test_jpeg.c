@@ -593,6 +593,8 @@ static void an_encoded_picture_decodes_to_itself(void **state)
     assert_shows_picture(jpeg, W, H, 6);
     free(jpeg.data);
     assert_int_equal(heed_image_encode_jpeg(&image, 0, &jpeg.data, &jpeg.size, &error), HEED_BAD_ARGUMENT);
+    const struct heed_image none = { .rgb = rgb };
+    assert_int_equal(heed_image_encode_jpeg(&none, 90, &jpeg.data, &jpeg.size, &error), HEED_BAD_ARGUMENT);
     const struct heed_image wide = { .rgb = rgb, .width = 65501, .height = 1 };
     assert_int_equal(heed_image_encode_jpeg(&wide, 90, &jpeg.data, &jpeg.size, &error), HEED_BAD_ARGUMENT);
 }

@@ -355,6 +355,8 @@ static void encoded_rgb_decodes_to_the_same_bytes(void **state)
     const struct heed_image image = { .rgb = rgb, .width = W, .height = H };
     struct bytes png;
     struct heed_error error;
+    const struct heed_image none = { .rgb = rgb, .width = W };
+    assert_int_equal(heed_image_encode_png(&none, NULL, &png.data, &png.size, &error), HEED_BAD_ARGUMENT);
     assert_int_equal(heed_image_encode_png(&image, NULL, &png.data, &png.size, &error), HEED_OK);
     struct decoded d = decode(png.data, png.size);
     assert_int_equal(d.status, HEED_OK);

@@ -25,6 +25,7 @@
 #include "models/family.h"
 #include "models/spec.h"
 #include "results/masks.h"
+#include "weights/file.h"
 #include "weights/weights.h"
 
 /* ---- Models --------------------------------------------------------------------------------------- */
@@ -76,7 +77,7 @@ static enum heed_status build(struct heed_model *model, struct heed_weights *wei
     const char *const unused = heed_weights_unused(weights);
     if (unused)
         return heed_fail(error, HEED_BAD_WEIGHTS, "%s: tensor %.100s has no place in the model",
-                         model->spec.weights_path, unused);
+                         heed_file_name(model->spec.weights_path).text, unused);
     describe(model, loader.parameters);
     return HEED_OK;
 }
@@ -102,7 +103,7 @@ enum heed_status heed_model_load(const char *path, const struct heed_model_optio
     struct heed_weights *weights = NULL;
     struct heed_model *const model = calloc(1, sizeof *model);
     if (!model)
-        return heed_fail(error, HEED_NO_MEMORY, "model %s", path);
+        return heed_fail(error, HEED_NO_MEMORY, "model %s", heed_file_name(path).text);
     enum heed_status status = heed_spec_load(path, &model->spec, error);
     if (status == HEED_OK)
         status = heed_weights_open(model->spec.weights_path, &weights, error);

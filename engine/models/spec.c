@@ -9,14 +9,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "models/family.h"
+#include "weights/file.h"
 
 enum { FILE_BYTES_MAX = 1 << 20, LABELS_MAX = 10000, SIDE_MAX = 8192, CHANNELS_MAX = 8192 };
 
 struct reader {
-    const char *file; /* for errors */
+    const char *file;           /* where other paths begin */
+    struct heed_file_name name; /* for errors */
     json_t *taken;    /* an array that keeps taken values alive */
     enum heed_status status;
     struct heed_error *error;
@@ -39,7 +42,7 @@ static void HEED_PRINTF(2, 3) complain(struct reader *reader, const char *format
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     if (reader->status == HEED_OK)
-        reader->status = heed_fail(reader->error, HEED_BAD_MODEL, "%s: %s", reader->file, text);
+        reader->status = heed_fail(reader->error, HEED_BAD_MODEL, "%s: %s", reader->name.text, text);
 }
 
 /* "head.nms_iou is 7, allowed is 0 to 1" */
@@ -57,7 +60,7 @@ static json_t *take_optional(const struct section *section, const char *member)
     if (!value)
         return NULL;
     if (json_array_append(section->reader->taken, value) != 0) {
-        section->reader->status = heed_fail(section->reader->error, HEED_NO_MEMORY, "%s", section->reader->file);
+        section->reader->status = heed_fail(section->reader->error, HEED_NO_MEMORY, "%s", section->reader->name.text);
         return NULL;
     }
     json_object_del(section->json, member);
@@ -412,7 +415,7 @@ static void read_label(struct reader *reader, const json_t *value, size_t index,
     label->category_id = (uint32_t)json_integer_value(id);
     label->name = strdup(name);
     if (!label->name)
-        reader->status = heed_fail(reader->error, HEED_NO_MEMORY, "%s: the labels", reader->file);
+        reader->status = heed_fail(reader->error, HEED_NO_MEMORY, "%s: the labels", reader->name.text);
 }
 
 static void read_labels(struct reader *reader, const json_t *array, struct heed_spec *spec)
@@ -424,7 +427,7 @@ static void read_labels(struct reader *reader, const json_t *array, struct heed_
     }
     spec->labels = calloc(count, sizeof *spec->labels);
     if (!spec->labels) {
-        reader->status = heed_fail(reader->error, HEED_NO_MEMORY, "%s: %zu labels", reader->file, count);
+        reader->status = heed_fail(reader->error, HEED_NO_MEMORY, "%s: %zu labels", reader->name.text, count);
         return;
     }
     spec->label_count = count;
@@ -439,7 +442,7 @@ static json_t *parse_json(struct reader *reader, const char *text, size_t size)
     json_error_t why;
     json_t *const json = json_loadb(text, size, JSON_REJECT_DUPLICATES, &why);
     if (!json && !*why.text) /* the library says nothing where memory ran out */
-        reader->status = heed_fail(reader->error, HEED_NO_MEMORY, "%s", reader->file);
+        reader->status = heed_fail(reader->error, HEED_NO_MEMORY, "%s", reader->name.text);
     else if (!json)
         complain(reader, "line %d, column %d: %s", why.line, why.column, why.text);
     return json;
@@ -447,7 +450,7 @@ static json_t *parse_json(struct reader *reader, const char *text, size_t size)
 
 static void parse_labels(struct reader *reader, const char *file, const char *text, size_t size, struct heed_spec *spec)
 {
-    struct reader labels = { .file = file, .error = reader->error };
+    struct reader labels = { .file = file, .name = heed_file_name(file), .error = reader->error };
     json_t *const json = parse_json(&labels, text, size);
     if (json)
         read_labels(&labels, json, spec);
@@ -458,21 +461,27 @@ static void parse_labels(struct reader *reader, const char *file, const char *te
 /* A small file's text, for free(); NULL after an error. */
 static char *read_file(struct reader *reader, const char *path, size_t *size)
 {
-    FILE *const file = fopen(path, "re");
+    int opened;
+    reader->status = heed_file_open(path, &opened, size, reader->error);
+    if (reader->status != HEED_OK)
+        return NULL;
+    const struct heed_file_name name = heed_file_name(path);
+    FILE *const file = fdopen(opened, "r");
     char *const text = file ? malloc(FILE_BYTES_MAX) : NULL;
     if (!text) {
-        reader->status = file ? heed_fail(reader->error, HEED_NO_MEMORY, "%s", path)
-                              : heed_fail(reader->error, HEED_IO, "%s: %s", path, strerror(errno));
+        reader->status = heed_fail(reader->error, HEED_NO_MEMORY, "%s", name.text);
     } else {
         *size = fread(text, 1, FILE_BYTES_MAX, file);
         if (ferror(file))
-            reader->status = heed_fail(reader->error, HEED_IO, "%s: %s", path, strerror(errno));
+            reader->status = heed_fail(reader->error, HEED_IO, "%s: %s", name.text, strerror(errno));
         else if (*size == FILE_BYTES_MAX)
             reader->status =
-                heed_fail(reader->error, HEED_BAD_MODEL, "%s: larger than %d bytes", path, FILE_BYTES_MAX - 1);
+                heed_fail(reader->error, HEED_BAD_MODEL, "%s: larger than %d bytes", name.text, FILE_BYTES_MAX - 1);
     }
     if (file)
         fclose(file);
+    else
+        close(opened);
     if (reader->status == HEED_OK)
         return text;
     free(text);
@@ -486,7 +495,7 @@ static char *resolve(struct reader *reader, const char *base, const char *path)
     const int folder = *path != '/' && slash ? (int)(slash - base) + 1 : 0;
     char *resolved = NULL;
     if (reader->status == HEED_OK && asprintf(&resolved, "%.*s%s", folder, base, path) < 0) {
-        reader->status = heed_fail(reader->error, HEED_NO_MEMORY, "%s", base);
+        reader->status = heed_fail(reader->error, HEED_NO_MEMORY, "%s", reader->name.text);
         return NULL;
     }
     return resolved;
@@ -519,7 +528,7 @@ static enum heed_status parse_spec(struct reader *reader, const char *text, size
     reader->taken = json_array();
     json_t *const json = reader->taken ? parse_json(reader, text, size) : NULL;
     if (!reader->taken)
-        reader->status = heed_fail(reader->error, HEED_NO_MEMORY, "%s", reader->file);
+        reader->status = heed_fail(reader->error, HEED_NO_MEMORY, "%s", reader->name.text);
     if (json)
         read_whole(reader, json, labels, labels_size, spec);
     json_decref(json);
@@ -533,7 +542,7 @@ enum heed_status heed_spec_parse(const char *name, const char *json, size_t size
                                  size_t labels_size, struct heed_spec *spec, struct heed_error *error)
 {
     struct heed_error ignored;
-    struct reader reader = { .file = name, .error = error ? error : &ignored };
+    struct reader reader = { .file = name, .name = heed_file_name(name), .error = error ? error : &ignored };
     *spec = (struct heed_spec){ 0 };
     return parse_spec(&reader, json, size, labels_json, labels_size, spec);
 }
@@ -541,7 +550,7 @@ enum heed_status heed_spec_parse(const char *name, const char *json, size_t size
 enum heed_status heed_spec_load(const char *path, struct heed_spec *spec, struct heed_error *error)
 {
     struct heed_error ignored;
-    struct reader reader = { .file = path, .error = error ? error : &ignored };
+    struct reader reader = { .file = path, .name = heed_file_name(path), .error = error ? error : &ignored };
     *spec = (struct heed_spec){ 0 };
     size_t size;
     char *const text = read_file(&reader, path, &size);

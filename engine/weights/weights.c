@@ -1,17 +1,16 @@
 #include "weights/weights.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "weights/file.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the format is little-endian and read as it stands");
 
@@ -245,19 +244,14 @@ static enum heed_status parse(struct heed_weights *weights, struct heed_error *e
 
 static enum heed_status map(struct heed_weights *weights, const char *path, struct heed_error *error)
 {
-    const int file = open(path, O_RDONLY | O_CLOEXEC);
-    struct stat about;
-    if (file < 0 || fstat(file, &about) != 0 || !S_ISREG(about.st_mode)) {
-        const char *const why = file < 0 ? strerror(errno) : "not a file";
-        if (file >= 0)
-            close(file);
-        return heed_fail(error, HEED_IO, "%s: %s", path, why);
-    }
-    weights->size = (size_t)about.st_size;
+    int file;
+    const enum heed_status status = heed_file_open(path, &file, &weights->size, error);
+    if (status != HEED_OK)
+        return status;
     void *const bytes = weights->size ? mmap(NULL, weights->size, PROT_READ, MAP_PRIVATE, file, 0) : NULL;
     close(file);
     if (bytes == MAP_FAILED)
-        return heed_fail(error, HEED_IO, "%s cannot be mapped: %s", path, strerror(errno));
+        return heed_fail(error, HEED_IO, "%s cannot be mapped: %s", weights->file, strerror(errno));
     weights->bytes = bytes;
     weights->mapped = bytes != NULL;
     return HEED_OK;
@@ -266,10 +260,10 @@ static enum heed_status map(struct heed_weights *weights, const char *path, stru
 static enum heed_status create(const char *name, struct heed_weights **weights, struct heed_error *error)
 {
     *weights = calloc(1, sizeof **weights);
-    if (*weights && ((*weights)->file = strdup(name)))
+    if (*weights && ((*weights)->file = strdup(heed_file_name(name).text)))
         return HEED_OK;
     heed_weights_free(*weights);
-    return heed_fail(error, HEED_NO_MEMORY, "%s", name);
+    return heed_fail(error, HEED_NO_MEMORY, "%s", heed_file_name(name).text);
 }
 
 enum heed_status heed_weights_open(const char *path, struct heed_weights **out, struct heed_error *error)

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -253,6 +255,35 @@ static void a_missing_file_is_named(void **state)
     assert_int_equal(heed_spec_load("/nowhere/model.json", &spec, NULL), HEED_IO);
 }
 
+static void a_pipe_is_not_waited_for(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/heed-test-spec-XXXXXX", path[64];
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/pipe", folder);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    alarm(10);
+    struct heed_spec spec;
+    struct heed_error error;
+    assert_int_equal(heed_spec_load(path, &spec, &error), HEED_IO);
+    assert_non_null(strstr(error.text, "pipe: not a file"));
+    alarm(0);
+    unlink(path);
+    rmdir(folder);
+}
+
+static void a_long_path_leaves_room_for_the_reason(void **state)
+{
+    (void)state;
+    char path[1000];
+    memset(path, 'd', sizeof path);
+    memcpy(path + sizeof path - 12, "/model.json", 12);
+    struct heed_spec spec;
+    struct heed_error error;
+    assert_int_equal(heed_spec_parse(path, "{}", 2, labels_text, strlen(labels_text), &spec, &error), HEED_BAD_MODEL);
+    assert_non_null(strstr(error.text, "d/model.json: name is missing"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -266,6 +297,8 @@ int main(void)
         cmocka_unit_test(a_description_cut_anywhere_is_refused),
         cmocka_unit_test(wrong_labels_are_refused_in_the_name_of_their_file),
         cmocka_unit_test(a_missing_file_is_named),
+        cmocka_unit_test(a_pipe_is_not_waited_for),
+        cmocka_unit_test(a_long_path_leaves_room_for_the_reason),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
 /* safetensors: what is right is read to the bit, what is wrong is refused by name, whatever the bytes are. */
+#include "weights/file.h"
 #include "weights/weights.h"
 
 #include <math.h>
@@ -7,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -294,6 +296,41 @@ static void files_are_mapped_and_missing_ones_named(void **state)
     free(file.bytes);
 }
 
+static void a_pipe_is_not_waited_for(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/heed-test-weights-XXXXXX", path[64];
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/pipe", folder);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    alarm(10);
+    struct heed_weights *weights = NULL;
+    struct heed_error error;
+    assert_int_equal(heed_weights_open(path, &weights, &error), HEED_IO);
+    assert_non_null(strstr(error.text, "pipe: not a file"));
+    alarm(0);
+    unlink(path);
+    rmdir(folder);
+}
+
+static void a_long_path_leaves_room_for_the_reason(void **state)
+{
+    (void)state;
+    char path[1000];
+    memset(path, 'd', sizeof path);
+    memcpy(path + sizeof path - 20, "/model.safetensors", 19);
+    struct heed_weights *weights = NULL;
+    struct heed_error error;
+    assert_int_equal(heed_weights_open_memory(path, (const uint8_t *)"", 0, &weights, &error), HEED_BAD_WEIGHTS);
+    assert_memory_equal(error.text, "...ddd", 6);
+    assert_non_null(strstr(error.text, "d/model.safetensors: 0 bytes are too few for a safetensors file"));
+    for (size_t length = 122; length <= 125; length++) { /* shown whole as long as it fits */
+        const struct heed_file_name name = heed_file_name(path + sizeof path - 2 - length);
+        assert_int_equal(strlen(name.text), length < 123 ? length : 123);
+        assert_int_equal(strncmp(name.text, "...", 3) == 0, length > 123);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -308,6 +345,8 @@ int main(void)
         cmocka_unit_test(impossible_header_lengths_are_refused),
         cmocka_unit_test(headers_that_lie_are_refused_by_name),
         cmocka_unit_test(files_are_mapped_and_missing_ones_named),
+        cmocka_unit_test(a_pipe_is_not_waited_for),
+        cmocka_unit_test(a_long_path_leaves_room_for_the_reason),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,7 +19,7 @@ enum {
     HEADER_BYTES_MAX = 100000000, /* the reference implementation's limit */
 };
 
-/* X(name, bytes): all the format has. Those that are not read may stand in a file (batch counters do). */
+/* X(name, bytes): all the format has in whole bytes. Those that are not read may stand in a file (batch counters do). */
 #define DTYPE_LIST(X)                                                                                                  \
     X(F32, 4)                                                                                                          \
     X(F16, 2)                                                                                                          \
@@ -35,7 +35,9 @@ enum {
     X(U8, 1)                                                                                                           \
     X(BOOL, 1)                                                                                                         \
     X(F8_E4M3, 1)                                                                                                      \
-    X(F8_E5M2, 1)
+    X(F8_E5M2, 1)                                                                                                      \
+    X(F8_E8M0, 1)                                                                                                      \
+    X(C64, 8)
 
 enum dtype {
 #define X(name, bytes) DTYPE_##name,
@@ -88,7 +90,7 @@ static enum heed_status read_dtype(const struct heed_weights *weights, const jso
             entry->dtype = (enum dtype)i;
             return HEED_OK;
         }
-    return heed_fail(error, HEED_BAD_WEIGHTS, NAME " has dtype %.20s, which the format does not have", weights->file,
+    return heed_fail(error, HEED_BAD_WEIGHTS, NAME " has dtype %.20s, which is not read", weights->file,
                      entry->weight.name, text);
 }
 
@@ -112,14 +114,18 @@ static enum heed_status read_shape(const struct heed_weights *weights, const jso
         return heed_fail(error, HEED_BAD_WEIGHTS, NAME " has %zu dimensions, at most %d are read", weights->file,
                          weight->name, weight->rank, HEED_RANK_MAX);
     weight->count = 1;
+    bool fits = true, empty = false;
     for (size_t i = 0; i < weight->rank; i++) {
         if (!read_size(json_array_get(value, i), &weight->shape[i]))
             return heed_fail(error, HEED_BAD_WEIGHTS, NAME ": dimension %zu of its shape is not a size", weights->file,
                              weight->name, i);
-        if (!heed_mul_fits(weight->count, weight->shape[i], &weight->count))
-            return heed_fail(error, HEED_BAD_WEIGHTS, NAME " has an impossibly large shape", weights->file,
-                             weight->name);
+        fits = heed_mul_fits(weight->count, weight->shape[i], &weight->count) && fits;
+        empty = empty || weight->shape[i] == 0;
     }
+    if (empty)
+        weight->count = 0;
+    else if (!fits)
+        return heed_fail(error, HEED_BAD_WEIGHTS, NAME " has an impossibly large shape", weights->file, weight->name);
     return HEED_OK;
 }
 
@@ -221,9 +227,12 @@ static enum heed_status parse(struct heed_weights *weights, struct heed_error *e
         return heed_fail(error, HEED_BAD_WEIGHTS, "%s: %zu bytes are too few for a safetensors file", weights->file,
                          weights->size);
     memcpy(&length, weights->bytes, sizeof length);
-    if (length > weights->size - LENGTH_BYTES || length > HEADER_BYTES_MAX)
+    if (length > weights->size - LENGTH_BYTES)
         return heed_fail(error, HEED_BAD_WEIGHTS, "%s: a header of %llu bytes is said to be in a file of %zu",
                          weights->file, (unsigned long long)length, weights->size);
+    if (length > HEADER_BYTES_MAX)
+        return heed_fail(error, HEED_BAD_WEIGHTS, "%s: a header of %llu bytes, limit is %d", weights->file,
+                         (unsigned long long)length, HEADER_BYTES_MAX);
     weights->data = weights->bytes + LENGTH_BYTES + length;
     weights->data_size = weights->size - LENGTH_BYTES - length;
 

@@ -1,6 +1,6 @@
 /* safetensors: an 8-byte little-endian header length, a JSON header {name: {dtype, shape, data_offsets}}, then the
  * bytes. The file is mapped, every field is checked against the file's size, and nothing in it is ever executed.
- * F32, F16 and BF16 are read; all become float. Read-only after opening: any thread may read. */
+ * F32, F16 and BF16 are read; all become float. One thread at a time: reading notes what was read. */
 #ifndef HEED_WEIGHTS_WEIGHTS_H
 #define HEED_WEIGHTS_WEIGHTS_H
 

@@ -181,6 +181,52 @@ static void an_empty_set_of_tensors_is_a_file(void **state)
     free(file.bytes);
 }
 
+static void a_shape_with_a_zero_is_empty_however_large_the_rest(void **state)
+{
+    (void)state;
+    static const char *const shapes[] = { "[4611686018427387904,4,0]", "[0,4611686018427387904,4]" };
+    for (size_t i = 0; i < 2; i++) {
+        char header[128];
+        snprintf(header, sizeof header, "{\"x\":{\"dtype\":\"F32\",\"shape\":%s,\"data_offsets\":[0,0]}}", shapes[i]);
+        struct file file = make_file(header, strlen(header), NULL, 0);
+        struct heed_weights *const weights = open_right(&file);
+        struct heed_weight weight;
+        assert_true(heed_weights_find(weights, "x", &weight));
+        assert_int_equal(weight.count, 0);
+        heed_weights_free(weights);
+        free(file.bytes);
+    }
+}
+
+/* Batch counters are not the only tensors that a file may hold and no model reads. */
+static void newer_types_may_stand_in_a_file(void **state)
+{
+    (void)state;
+    static const char header[] = "{\"x\":{\"dtype\":\"F8_E8M0\",\"shape\":[3],\"data_offsets\":[0,3]},"
+                                 "\"y\":{\"dtype\":\"C64\",\"shape\":[1],\"data_offsets\":[3,11]}}";
+    struct file file = make_file(header, strlen(header), (uint8_t[11]){ 0 }, 11);
+    struct heed_weights *const weights = open_right(&file);
+    float out[3];
+    struct heed_error error;
+    assert_int_equal(heed_weights_read(weights, "x", 1, (size_t[]){ 3 }, out, &error), HEED_BAD_WEIGHTS);
+    assert_non_null(strstr(error.text, "dtype F8_E8M0; F32, F16 and BF16 are read"));
+    heed_weights_free(weights);
+    free(file.bytes);
+}
+
+static void a_header_beyond_the_limit_is_told_the_limit(void **state)
+{
+    (void)state;
+    const uint64_t length = 100000001;
+    uint8_t *const bytes = calloc(1, 8 + length); /* never touched */
+    memcpy(bytes, &length, 8);
+    struct heed_weights *weights;
+    struct heed_error error;
+    assert_int_equal(heed_weights_open_memory("x", bytes, 8 + length, &weights, &error), HEED_BAD_WEIGHTS);
+    assert_string_equal(error.text, "x: a header of 100000001 bytes, limit is 100000000");
+    free(bytes);
+}
+
 static void a_file_cut_at_any_byte_is_refused(void **state)
 {
     (void)state;
@@ -247,6 +293,7 @@ static void headers_that_lie_are_refused_by_name(void **state)
     refused("{\"x\":{\"dtype\":\"F32\"}}", 0, "tensor x has no shape");
     refused("{\"x\":{\"dtype\":\"F32\",\"shape\":[1]}}", 4, "tensor x: data_offsets");
     refused(ONE("\"F31\"", "[1]", "[0,4]"), 4, "F31");
+    refused(ONE("\"F4\"", "[2]", "[0,1]"), 1, "dtype F4, which is not read");
     refused(ONE("32", "[1]", "[0,4]"), 4, "dtype");
     refused(ONE("\"F32\"", "[-1]", "[0,4]"), 4, "dimension 0");
     refused(ONE("\"F32\"", "[1.0]", "[0,4]"), 4, "dimension 0");
@@ -340,6 +387,9 @@ int main(void)
         cmocka_unit_test(unused_tensors_are_told_but_not_batch_counters),
         cmocka_unit_test(find_tells_a_shape_and_what_is_not_there),
         cmocka_unit_test(an_empty_set_of_tensors_is_a_file),
+        cmocka_unit_test(a_shape_with_a_zero_is_empty_however_large_the_rest),
+        cmocka_unit_test(newer_types_may_stand_in_a_file),
+        cmocka_unit_test(a_header_beyond_the_limit_is_told_the_limit),
         cmocka_unit_test(a_file_cut_at_any_byte_is_refused),
         cmocka_unit_test(a_file_wrong_at_any_byte_does_no_harm),
         cmocka_unit_test(impossible_header_lengths_are_refused),

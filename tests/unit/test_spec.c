@@ -198,6 +198,31 @@ static void attention_that_could_not_stand_is_refused(void **state)
     refused(mask_rcnn_text, "\"attention\":[]", "\"attention\":[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]", "at most 16");
 }
 
+static void more_pairs_of_cell_and_class_than_can_be_numbered_are_refused(void **state)
+{
+    (void)state;
+    enum { LABELS = 4200, LABEL_BYTES = 24 };
+    char *const many = calloc(LABELS, LABEL_BYTES), *text = NULL;
+    size_t size = 0;
+    for (int i = 0; i < LABELS; i++)
+        size += (size_t)sprintf(many + size, "%s{\"id\":1,\"name\":\"x\"}", i ? "," : "[");
+    many[size++] = ']';
+    const char *const at = strstr(heed_s_text, "416");
+    for (int large = 0; large < 2; large++) {
+        assert_true(asprintf(&text, "%.*s%s%s", (int)(at - heed_s_text), heed_s_text, large ? "8192" : "4096", at + 3) > 0);
+        struct heed_spec spec;
+        struct heed_error error = { 0 };
+        assert_int_equal(heed_spec_parse("x.json", text, strlen(text), many, size, &spec, &error),
+                         large ? HEED_BAD_MODEL : HEED_OK);
+        if (large)
+            assert_string_equal(error.text, "x.json: 4200 labels are too many for an input of 8192 pixels a side");
+        else
+            heed_spec_deinit(&spec);
+        free(text);
+    }
+    free(many);
+}
+
 static void text_that_is_not_json_is_refused_with_its_place(void **state)
 {
     (void)state;
@@ -293,6 +318,7 @@ int main(void)
         cmocka_unit_test(every_shipped_description_is_right),
         cmocka_unit_test(what_is_wrong_is_named_with_its_value_and_what_is_allowed),
         cmocka_unit_test(attention_that_could_not_stand_is_refused),
+        cmocka_unit_test(more_pairs_of_cell_and_class_than_can_be_numbered_are_refused),
         cmocka_unit_test(text_that_is_not_json_is_refused_with_its_place),
         cmocka_unit_test(a_description_cut_anywhere_is_refused),
         cmocka_unit_test(wrong_labels_are_refused_in_the_name_of_their_file),

@@ -390,6 +390,18 @@ static const char *shape_text(char text[128], size_t rank, const size_t *shape)
     return text;
 }
 
+/* Exponents of all ones are infinity and NaN. Without a branch, for the compiler to vectorise. */
+static bool all_finite(const float *values, size_t count)
+{
+    uint32_t bad = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, values + i, sizeof bits);
+        bad |= (bits & 0x7f800000) == 0x7f800000;
+    }
+    return !bad;
+}
+
 /* A tensor that was read is mostly read once: its pages are given back, to be read from the file again if need be. So
  * loading never has the file and what is made of it in memory both. */
 static void let_go(const struct heed_weights *weights, const struct entry *entry)
@@ -425,6 +437,9 @@ enum heed_status heed_weights_read(struct heed_weights *weights, const char *nam
                          dtypes[entry->dtype].name);
     entry->used = true;
     let_go(weights, entry);
+    if (!all_finite(out, weight->count))
+        return heed_fail(error, HEED_BAD_WEIGHTS, NAME " holds a value that is not a finite number", weights->file,
+                         name);
     return HEED_OK;
 }
 

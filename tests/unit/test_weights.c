@@ -92,9 +92,12 @@ static float half_value(uint16_t half)
 {
     const int exponent = half >> 10 & 31, mantissa = half & 1023;
     const float sign = half & 0x8000 ? -1.0f : 1.0f;
-    if (exponent == 31)
-        return mantissa ? NAN : sign * INFINITY;
     return sign * (exponent ? ldexpf((float)(1024 + mantissa), exponent - 25) : ldexpf((float)mantissa, -24));
+}
+
+static bool half_is_finite(uint16_t half)
+{
+    return (half & 0x7c00) != 0x7c00;
 }
 
 static void every_half_float_becomes_its_value(void **state)
@@ -103,19 +106,46 @@ static void every_half_float_becomes_its_value(void **state)
     static uint16_t halves[65536];
     static float values[65536];
     for (unsigned i = 0; i < 65536; i++)
-        halves[i] = (uint16_t)i;
+        halves[i] = half_is_finite((uint16_t)i) ? (uint16_t)i : 0;
     static const char header[] = "{\"x\":{\"dtype\":\"F16\",\"shape\":[65536],\"data_offsets\":[0,131072]}}";
     struct file file = make_file(header, strlen(header), halves, sizeof halves);
     struct heed_weights *const weights = open_right(&file);
     struct heed_error error;
     assert_int_equal(heed_weights_read(weights, "x", 1, (size_t[]){ 65536 }, values, &error), HEED_OK);
     for (unsigned i = 0; i < 65536; i++) {
-        const float wanted = half_value((uint16_t)i);
-        if (isnan(wanted) ? !isnan(values[i]) : memcmp(&values[i], &wanted, sizeof wanted) != 0)
+        const float wanted = half_value(halves[i]);
+        if (memcmp(&values[i], &wanted, sizeof wanted) != 0)
             fail_msg("half %04x is %a, wanted %a", i, (double)values[i], (double)wanted);
     }
     heed_weights_free(weights);
     free(file.bytes);
+}
+
+static void read_is_refused(const char *header, const void *data, size_t size)
+{
+    struct file file = make_file(header, strlen(header), data, size);
+    struct heed_weights *const weights = open_right(&file);
+    struct heed_error error;
+    float out[3];
+    assert_int_equal(heed_weights_read(weights, "x", 1, (size_t[]){ 3 }, out, &error), HEED_BAD_WEIGHTS);
+    assert_string_equal(error.text, "right: tensor x holds a value that is not a finite number");
+    heed_weights_free(weights);
+    free(file.bytes);
+}
+
+static void values_that_are_not_finite_are_refused(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 65536; i++)
+        if (!half_is_finite((uint16_t)i))
+            read_is_refused("{\"x\":{\"dtype\":\"F16\",\"shape\":[3],\"data_offsets\":[0,6]}}",
+                            (uint16_t[]){ 0, (uint16_t)i, 1 }, 6);
+    static const float wrong[] = { NAN, -NAN, INFINITY, -INFINITY };
+    for (size_t i = 0; i < 4; i++)
+        read_is_refused("{\"x\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,12]}}",
+                        (float[]){ 1, 2, wrong[i] }, 12);
+    read_is_refused("{\"x\":{\"dtype\":\"BF16\",\"shape\":[3],\"data_offsets\":[0,6]}}",
+                    (uint16_t[]){ 0x7f80, 0, 0x7f7f }, 6);
 }
 
 static void a_wrong_shape_is_refused_with_both_shapes(void **state)
@@ -383,6 +413,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tensors_are_read_by_name_whatever_their_order_and_alignment),
         cmocka_unit_test(every_half_float_becomes_its_value),
+        cmocka_unit_test(values_that_are_not_finite_are_refused),
         cmocka_unit_test(a_wrong_shape_is_refused_with_both_shapes),
         cmocka_unit_test(unused_tensors_are_told_but_not_batch_counters),
         cmocka_unit_test(find_tells_a_shape_and_what_is_not_there),

@@ -92,7 +92,7 @@ enum { FRAME_BYTES = 6, COMPONENT_BYTES = 3 };
 /* Each component's blocks are sampled h by v times in a square of the picture that is as many blocks wide and high as
  * the largest of them; the codec keeps whole squares, of 64 coefficients of 2 bytes a block. */
 static enum heed_status read_components(const uint8_t *components, struct heed_jpeg_header *header,
-                                      struct heed_error *error)
+                                        struct heed_error *error)
 {
     enum { BLOCK_SIDE = 8, BLOCK_BYTES = 64 * 2, FACTOR_MAX = 4 };
     uint32_t h_max = 1, v_max = 1, blocks = 0;

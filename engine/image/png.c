@@ -41,8 +41,10 @@ static int reader_open(spng_ctx **reader, const uint8_t *bytes, size_t size, str
 static uint64_t rows_bytes(const struct spng_ihdr *header)
 {
     enum { GIVEN_OUT = 4 }; /* bytes a pixel, at most */
-    static const uint8_t channels[] = { [SPNG_COLOR_TYPE_GRAYSCALE] = 1,       [SPNG_COLOR_TYPE_TRUECOLOR] = 3,
-                                        [SPNG_COLOR_TYPE_INDEXED] = 1,         [SPNG_COLOR_TYPE_GRAYSCALE_ALPHA] = 2,
+    static const uint8_t channels[] = { [SPNG_COLOR_TYPE_GRAYSCALE] = 1,
+                                        [SPNG_COLOR_TYPE_TRUECOLOR] = 3,
+                                        [SPNG_COLOR_TYPE_INDEXED] = 1,
+                                        [SPNG_COLOR_TYPE_GRAYSCALE_ALPHA] = 2,
                                         [SPNG_COLOR_TYPE_TRUECOLOR_ALPHA] = 4 };
     const uint64_t bits = (uint64_t)header->width * channels[header->color_type] * header->bit_depth;
     return 2 * ((bits + 7) / 8) + (header->interlace_method ? (uint64_t)header->width * GIVEN_OUT : 0);

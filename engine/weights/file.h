@@ -1,5 +1,5 @@
-/* A model's files, whatever the path leads to: opened without waiting for a pipe's other end, and named in errors by the
- * end of their path, so that a long one leaves room for the reason. Any thread. */
+/* A model's files, whatever the path leads to: opened without waiting for a pipe's other end, and named in errors by
+ * the end of their path, so that a long one leaves room for the reason. Any thread. */
 #ifndef HEED_WEIGHTS_FILE_H
 #define HEED_WEIGHTS_FILE_H
 

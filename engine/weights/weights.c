@@ -19,7 +19,8 @@ enum {
     HEADER_BYTES_MAX = 100000000, /* the reference implementation's limit */
 };
 
-/* X(name, bytes): all the format has in whole bytes. Those that are not read may stand in a file (batch counters do). */
+/* X(name, bytes): all the format has in whole bytes. Those that are not read may stand in a file (batch counters do).
+ */
 #define DTYPE_LIST(X)                                                                                                  \
     X(F32, 4)                                                                                                          \
     X(F16, 2)                                                                                                          \

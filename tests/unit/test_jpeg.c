@@ -401,8 +401,8 @@ static size_t find_marker(const struct bytes *jpeg, uint8_t marker, size_t n)
 
 enum { RST0 = 0xd0, SOS = 0xda, DRI = 0xdd };
 
-/* Of a restart interval of one square in a picture of `width` x `height`: what is cut between two intervals ends with no
- * other complaint than stray bytes do. */
+/* Of a restart interval of one square in a picture of `width` x `height`: what is cut between two intervals ends with
+ * no other complaint than stray bytes do. */
 static struct bytes make_restarting(uint32_t width, uint32_t height, int format, int sampling, int flags)
 {
     struct bytes jpeg = { 0 };
@@ -425,17 +425,17 @@ static void stray_bytes_are_harmless_only_where_no_restart_is_missing(void **sta
     const struct {
         uint32_t width, height;
         int format, sampling;
-    } cases[] = { { 64, 48, TJPF_RGB, TJSAMP_444 }, { 65, 33, TJPF_RGB, TJSAMP_420 }, { 40, 17, TJPF_GRAY, TJSAMP_GRAY } };
+    } cases[] = { { 64, 48, TJPF_RGB, TJSAMP_444 },
+                  { 65, 33, TJPF_RGB, TJSAMP_420 },
+                  { 40, 17, TJPF_GRAY, TJSAMP_GRAY } };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct bytes jpeg =
-            make_restarting(cases[i].width, cases[i].height, cases[i].format, cases[i].sampling, 0);
+        struct bytes jpeg = make_restarting(cases[i].width, cases[i].height, cases[i].format, cases[i].sampling, 0);
         jpeg = cut_at(jpeg, jpeg.size - 2);
         struct decoded d = decode(jpeg.data, jpeg.size);
         assert_int_equal(d.status, HEED_OK);
         free(d.block);
         for (size_t n = 0; n < 6; n++) {
-            struct bytes cut =
-                make_restarting(cases[i].width, cases[i].height, cases[i].format, cases[i].sampling, 0);
+            struct bytes cut = make_restarting(cases[i].width, cases[i].height, cases[i].format, cases[i].sampling, 0);
             cut = cut_at(cut, find_marker(&cut, (uint8_t)(RST0 + n), 0));
             d = decode(cut.data, cut.size);
             assert_int_equal(d.status, HEED_BAD_IMAGE);

@@ -209,7 +209,8 @@ static void more_pairs_of_cell_and_class_than_can_be_numbered_are_refused(void *
     many[size++] = ']';
     const char *const at = strstr(heed_s_text, "416");
     for (int large = 0; large < 2; large++) {
-        assert_true(asprintf(&text, "%.*s%s%s", (int)(at - heed_s_text), heed_s_text, large ? "8192" : "4096", at + 3) > 0);
+        assert_true(asprintf(&text, "%.*s%s%s", (int)(at - heed_s_text), heed_s_text, large ? "8192" : "4096", at + 3) >
+                    0);
         struct heed_spec spec;
         struct heed_error error = { 0 };
         assert_int_equal(heed_spec_parse("x.json", text, strlen(text), many, size, &spec, &error),

@@ -25,6 +25,7 @@
 #include "models/family.h"
 #include "models/spec.h"
 #include "results/masks.h"
+#include "weights/file.h"
 #include "weights/weights.h"
 
 /* ---- Models --------------------------------------------------------------------------------------- */
@@ -76,7 +77,7 @@ static enum heed_status build(struct heed_model *model, struct heed_weights *wei
     const char *const unused = heed_weights_unused(weights);
     if (unused)
         return heed_fail(error, HEED_BAD_WEIGHTS, "%s: tensor %.100s has no place in the model",
-                         model->spec.weights_path, unused);
+                         heed_file_name(model->spec.weights_path).text, unused);
     describe(model, loader.parameters);
     return HEED_OK;
 }
@@ -102,7 +103,7 @@ enum heed_status heed_model_load(const char *path, const struct heed_model_optio
     struct heed_weights *weights = NULL;
     struct heed_model *const model = calloc(1, sizeof *model);
     if (!model)
-        return heed_fail(error, HEED_NO_MEMORY, "model %s", path);
+        return heed_fail(error, HEED_NO_MEMORY, "model %s", heed_file_name(path).text);
     enum heed_status status = heed_spec_load(path, &model->spec, error);
     if (status == HEED_OK)
         status = heed_weights_open(model->spec.weights_path, &weights, error);
@@ -171,6 +172,8 @@ static size_t plan(const struct heed_model *model, const struct heed_image_info 
 
 size_t heed_model_memory(const struct heed_model *model, uint32_t width, uint32_t height, unsigned lanes)
 {
+    if (width == 0 || height == 0)
+        return 0;
     const struct heed_image_info lying = {
         .width = width, .height = height, .stored_width = height, .stored_height = width, .orientation = 6
     }; /* a photo to be turned needs the most */
@@ -239,6 +242,7 @@ struct paste {
     atomic_int status;   /* of a tile that failed: the others do nothing then */
 };
 
+/* The sum over all masks decides, whatever their order: what is done so far only lets one stop early. */
 static void paste_tile(void *arg, size_t tile, unsigned lane)
 {
     (void)lane;
@@ -254,9 +258,10 @@ static void paste_tile(void *arg, size_t tile, unsigned lane)
         status = heed_mask_paste(paste->findings->mask_logits + tile * HEED_MASK_SIDE * HEED_MASK_SIDE, HEED_MASK_SIDE,
                                  paste->findings->found[tile].box, paste->result->height, paste->result->width,
                                  most ? (most - used) / sizeof *mask->runs : 0, mask, NULL);
-    if (status == HEED_OK)
-        atomic_fetch_add(&paste->bytes, mask->run_count * sizeof *mask->runs);
-    else
+    const size_t bytes = mask->run_count * sizeof *mask->runs;
+    if (status == HEED_OK && atomic_fetch_add(&paste->bytes, bytes) + bytes > most && most)
+        status = HEED_OUTGROWN;
+    if (status != HEED_OK)
         atomic_store(&paste->status, (int)status);
 }
 

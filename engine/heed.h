@@ -4,9 +4,9 @@
  *     struct heed_crew *crew;        the threads that help each other
  *     struct heed_context *context;  one worker's scratch memory; never shared
  *
- *     heed_model_load_builtin(&model, &error);
- *     heed_crew_create(helpers, &crew, &error);
- *     heed_context_create(crew, &needs, &context, &error);
+ *     heed_model_load_builtin(NULL, &model, &error);
+ *     heed_crew_create(helpers, helpers + 1, &crew, &error);
+ *     heed_context_create(crew, heed_model_memory(model, width, height, helpers + 1), &context, &error);
  *     heed_detect(context, model, bytes, size, &options, &result, &error);
  *     heed_result_deinit(&result);
  *
@@ -97,7 +97,7 @@ enum heed_image_format { HEED_IMAGE_JPEG, HEED_IMAGE_PNG };
 struct heed_image_limits {
     uint64_t bytes_max;
     uint64_t pixels_max;
-    uint32_t scans_max; /* of a progressive JPEG */
+    uint32_t scans_max; /* of a progressive JPEG; the codec itself goes through 500 at most */
 };
 
 struct heed_image_info {
@@ -105,7 +105,8 @@ struct heed_image_info {
     uint32_t width, height;               /* as a person sees it */
     uint32_t stored_width, stored_height; /* before the EXIF orientation */
     uint8_t orientation;                  /* EXIF, 1..8 */
-    uint64_t codec_bytes; /* what the codec allocates while decoding, beside the context: a progressive JPEG's coefficients */
+    uint64_t codec_bytes; /* what the codec allocates while decoding, beside the context: a progressive JPEG's
+                             coefficients, the rows of a PNG it works on */
 };
 
 struct heed_image {
@@ -224,7 +225,8 @@ HEED_API void heed_model_free(struct heed_model *model);
 HEED_API const struct heed_model_info *heed_model_info(const struct heed_model *model);
 
 /* Bytes of context memory a photo of this size needs (scratch of the forward pass, decoded pixels),
- * with `lanes` threads in the crew. Exact: the forward pass's own arithmetic, run without computing. */
+ * with `lanes` threads in the crew; 0 for one without pixels. Exact: the forward pass's own arithmetic, run without
+ * computing. */
 HEED_API size_t heed_model_memory(const struct heed_model *model, uint32_t width, uint32_t height, unsigned lanes);
 
 /* ---- Detection ----------------------------------------------------------------------------------- */

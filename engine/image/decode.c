@@ -66,8 +66,7 @@ enum heed_status heed_image_probe(const uint8_t *bytes, size_t size, const struc
         return status;
 
     if (info->format == HEED_IMAGE_PNG) {
-        status =
-            heed_png_header_read(bytes, size, &info->stored_width, &info->stored_height, &info->orientation, error);
+        status = heed_png_header_read(bytes, size, info, error);
     } else {
         struct heed_jpeg_header header;
         status = heed_jpeg_header_read(bytes, size, limits->scans_max, &header, error);

@@ -1,6 +1,7 @@
 /* JPEG and PNG bytes to RGB rows, orientation applied. jpeg.c alone meets turbojpeg.h, png.c alone meets spng.h.
  * Probing is in heed.h. Alpha is laid over white, as a viewer shows it; 16-bit channels keep their upper byte; CMYK and
- * YCCK become RGB. A file that is truncated or damaged anywhere is HEED_BAD_IMAGE, never half a picture. */
+ * YCCK become RGB. A file that is truncated or damaged anywhere is HEED_BAD_IMAGE, never half a picture; but a
+ * progressive JPEG may end properly after any scan, and is then only less sharp. */
 #ifndef HEED_IMAGE_DECODE_H
 #define HEED_IMAGE_DECODE_H
 
@@ -9,8 +10,8 @@
 
 /* Decodes what heed_image_probe described. The pixels live in the arena (scratch it needs meanwhile is released). With
  * a counting arena only the memory is laid out and bytes may be NULL: it depends on the size and on whether the
- * orientation is 1, not on the format. Beside the arena a codec allocates some rows for itself, and the probe's
- * codec_bytes. Can be stopped between two rows, but for a JPEG's codec, which does all in one go. */
+ * orientation is 1, not on the format. Beside the arena a codec allocates the probe's codec_bytes and little more.
+ * Can be stopped between two rows, but for a JPEG's codec, which does all in one go. */
 HEED_CHECKED enum heed_status heed_image_decode(const uint8_t *bytes, size_t size, const struct heed_image_info *info,
                                                 const struct heed_stop *stop, struct heed_arena *arena,
                                                 struct heed_image *image, struct heed_error *error);

@@ -163,16 +163,20 @@ static void draw_label(struct heed_image *image, const struct label *label)
  * photo's pixels the least certain go without. */
 enum { MASK_COST_MAX = 8 };
 
-static size_t count_masks(const struct heed_image *image, const struct heed_result *result)
+/* The first detections, up to the last one whose mask is painted; 0 where there is none. */
+static size_t count_masked(const struct heed_image *image, const struct heed_result *result)
 {
     const uint64_t most = (uint64_t)image->width * image->height * MASK_COST_MAX;
     uint64_t cost = 0;
     size_t count = 0;
-    for (; count < result->detection_count; count++) {
-        const struct heed_rle *const mask = &result->detections[count].mask;
-        cost += mask->runs ? heed_paint_mask_cost(mask) : 0;
+    for (size_t i = 0; i < result->detection_count; i++) {
+        const struct heed_rle *const mask = &result->detections[i].mask;
+        if (!mask->runs)
+            continue;
+        cost += heed_paint_mask_cost(mask);
         if (cost > most)
             break;
+        count = i + 1;
     }
     return count;
 }
@@ -180,7 +184,9 @@ static size_t count_masks(const struct heed_image *image, const struct heed_resu
 static enum heed_status draw_masks(struct heed_image *image, const struct heed_result *result, struct style style,
                                    const struct label *labels, const struct heed_stop *stop, struct heed_error *error)
 {
-    const size_t count = count_masks(image, result);
+    const size_t count = count_masked(image, result);
+    if (count == 0)
+        return HEED_OK;
     struct heed_claim *const claims = calloc((size_t)image->width * image->height, sizeof *claims);
     if (!claims)
         return heed_fail(error, HEED_NO_MEMORY, "masks on a photo of %u x %u", image->width, image->height);

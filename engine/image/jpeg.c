@@ -17,11 +17,14 @@ static enum heed_status codec_failed(const char *reason, struct heed_error *erro
 /* A warning means that libjpeg found damage and invented pixels to go on with, which is a failure here. One kind is
  * none: bytes left over between the last scan's data and the end marker, which some cameras write. All pixels are
  * decoded by then and no marker follows, and TurboJPEG keeps the first warning's text, so this one being there means
- * that there was no other. */
-static bool warning_is_harmless(tjhandle codec)
+ * that there was no other. Where libjpeg looks for a restart marker in mid-picture and finds the end it says the same:
+ * then markers are missing. */
+static bool warning_is_harmless(tjhandle codec, const uint8_t *bytes, size_t size,
+                                const struct heed_jpeg_header *header)
 {
     return tjGetErrorCode(codec) == TJERR_WARNING &&
-           strstr(tjGetErrorStr2(codec), "extraneous bytes before marker 0xd9");
+           strstr(tjGetErrorStr2(codec), "extraneous bytes before marker 0xd9") &&
+           heed_jpeg_restarts_are_there(bytes, size, header);
 }
 
 /* CMYK in a JPEG is Adobe's: stored inverted, so that a channel is the light its ink lets through. In place, front to
@@ -52,9 +55,9 @@ enum heed_status heed_jpeg_decode(const uint8_t *bytes, size_t size, uint32_t wi
     if (!codec)
         return heed_fail(error, HEED_NO_MEMORY, "JPEG decoder");
     const bool cmyk = header.components == 4;
-    const int failed =
-        tjDecompress2(codec, bytes, size, pixels, (int)width, 0, (int)height, cmyk ? TJPF_CMYK : TJPF_RGB, 0);
-    const bool whole = !failed || warning_is_harmless(codec);
+    const int failed = tjDecompress2(codec, bytes, size, pixels, (int)width, 0, (int)height,
+                                     cmyk ? TJPF_CMYK : TJPF_RGB, TJFLAG_LIMITSCANS);
+    const bool whole = !failed || warning_is_harmless(codec, bytes, size, &header);
     const enum heed_status outcome = whole ? HEED_OK : codec_failed(tjGetErrorStr2(codec), error);
     tjDestroy(codec);
     if (outcome == HEED_OK && cmyk)

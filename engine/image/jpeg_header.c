@@ -5,8 +5,8 @@
  * FFD9
  *
  * Markers are found as libjpeg finds them: bytes between segments are skipped, FF may be repeated, FF00 inside
- * entropy-coded data is a data byte and FFD0..D7 restart markers have no length. So both see the same first frame
- * header.
+ * entropy-coded data is a data byte, FFD0..D7 restart markers have no length, and a length below its own two bytes is
+ * taken as those. So both see the same first frame header and the same scans.
  */
 #include "base/error.h"
 #include "image/codec.h"
@@ -26,8 +26,8 @@ enum {
     MARKER_SOI = 0xd8,
     MARKER_EOI = 0xd9,
     MARKER_SOS = 0xda,
+    MARKER_DRI = 0xdd,
     MARKER_APP1 = 0xe1,
-    MARKER_TEM = 0x01,
 };
 
 struct reader {
@@ -41,9 +41,11 @@ struct segment {
     size_t size;
 };
 
+/* Those below SOF0 are reserved: libjpeg refuses them, but where it looks for a lost restart marker it passes over them
+ * and what seems to be their length. */
 static bool marker_stands_alone(uint8_t marker)
 {
-    return marker == MARKER_TEM || (marker >= MARKER_RST0 && marker <= MARKER_SOI);
+    return marker < MARKER_SOF0 || (marker >= MARKER_RST0 && marker <= MARKER_SOI);
 }
 
 static bool marker_starts_frame(uint8_t marker)
@@ -66,7 +68,7 @@ static bool next_segment(struct reader *reader, struct segment *segment)
         if (reader->at == reader->size)
             return false;
         const uint8_t marker = reader->bytes[reader->at++];
-        if (marker == 0 || marker_stands_alone(marker))
+        if (marker_stands_alone(marker))
             continue;
         *segment = (struct segment){ .marker = marker };
         if (marker == MARKER_EOI)
@@ -74,8 +76,9 @@ static bool next_segment(struct reader *reader, struct segment *segment)
 
         if (reader->size - reader->at < 2)
             return false;
-        const size_t length = (size_t)reader->bytes[reader->at] << 8 | reader->bytes[reader->at + 1];
-        if (length < 2 || length > reader->size - reader->at)
+        size_t length = (size_t)reader->bytes[reader->at] << 8 | reader->bytes[reader->at + 1];
+        length = length < 2 ? 2 : length;
+        if (length > reader->size - reader->at)
             return false;
         segment->payload = reader->bytes + reader->at + 2;
         segment->size = length - 2;
@@ -88,8 +91,8 @@ enum { FRAME_BYTES = 6, COMPONENT_BYTES = 3 };
 
 /* Each component's blocks are sampled h by v times in a square of the picture that is as many blocks wide and high as
  * the largest of them; the codec keeps whole squares, of 64 coefficients of 2 bytes a block. */
-static enum heed_status read_sampling(const uint8_t *components, struct heed_jpeg_header *header,
-                                      struct heed_error *error)
+static enum heed_status read_components(const uint8_t *components, struct heed_jpeg_header *header,
+                                        struct heed_error *error)
 {
     enum { BLOCK_SIDE = 8, BLOCK_BYTES = 64 * 2, FACTOR_MAX = 4 };
     uint32_t h_max = 1, v_max = 1, blocks = 0;
@@ -98,6 +101,7 @@ static enum heed_status read_sampling(const uint8_t *components, struct heed_jpe
         if (h < 1 || h > FACTOR_MAX || v < 1 || v > FACTOR_MAX)
             return heed_fail(error, HEED_BAD_IMAGE, "JPEG component %u is sampled %u x %u; 1 to %d are allowed", i, h,
                              v, FACTOR_MAX);
+        header->ids[i] = components[i * COMPONENT_BYTES];
         h_max = h > h_max ? h : h_max;
         v_max = v > v_max ? v : v_max;
         blocks += h * v;
@@ -105,6 +109,10 @@ static enum heed_status read_sampling(const uint8_t *components, struct heed_jpe
     const uint64_t across = (header->width + BLOCK_SIDE * h_max - 1) / (BLOCK_SIDE * h_max);
     const uint64_t down = (header->height + BLOCK_SIDE * v_max - 1) / (BLOCK_SIDE * v_max);
     header->codec_bytes = across * down * blocks * BLOCK_BYTES;
+    header->squares = across * down;
+    if (header->components == 1) /* a scan of one component is of single blocks, however it is sampled */
+        header->squares = ((header->width + BLOCK_SIDE - 1) / BLOCK_SIDE) *
+                          (uint64_t)((header->height + BLOCK_SIDE - 1) / BLOCK_SIDE);
     return HEED_OK;
 }
 
@@ -129,18 +137,44 @@ static enum heed_status read_frame(const struct segment *segment, struct heed_jp
     if (segment->size != FRAME_BYTES + COMPONENT_BYTES * (size_t)header->components)
         return heed_fail(error, HEED_BAD_IMAGE, "JPEG frame header of %u components is %zu bytes", header->components,
                          segment->size);
-    return read_sampling(p + FRAME_BYTES, header, error);
+    return read_components(p + FRAME_BYTES, header, error);
+}
+
+static void read_interval(const struct segment *segment, struct heed_jpeg_header *header)
+{
+    if (segment->size == 2)
+        header->interval = (uint32_t)segment->payload[0] << 8 | segment->payload[1];
+}
+
+/* Strikes the scan's components from those that are still missing. */
+static unsigned without_scanned(unsigned missing, const struct segment *scan, const struct heed_jpeg_header *header)
+{
+    enum { SELECTOR_BYTES = 2 };
+    const size_t count = scan->size ? scan->payload[0] : 0;
+    for (size_t i = 0; i < count && 1 + i * SELECTOR_BYTES < scan->size; i++)
+        for (unsigned c = 0; c < header->components; c++)
+            if (header->ids[c] == scan->payload[1 + i * SELECTOR_BYTES])
+                missing &= ~(1u << c);
+    return missing;
 }
 
 /* A progressive file, or one whose components come in scans of their own, makes the codec keep every coefficient and go
- * over them once per scan: a small file with many scans takes it long. */
-static enum heed_status count_scans(struct reader reader, uint32_t scans_max, struct heed_error *error)
+ * over them once per scan: a small file with many scans takes it long. A component without any is grey to it. */
+static enum heed_status walk_scans(struct reader reader, struct segment segment, uint32_t scans_max,
+                                   struct heed_jpeg_header *header, struct heed_error *error)
 {
-    uint32_t scans = 1;
-    for (struct segment segment; next_segment(&reader, &segment) && segment.marker != MARKER_EOI;)
-        if (segment.marker == MARKER_SOS && ++scans > scans_max)
+    uint32_t scans = 0;
+    unsigned missing = (1u << header->components) - 1;
+    do {
+        if (segment.marker == MARKER_DRI)
+            read_interval(&segment, header);
+        if (segment.marker != MARKER_SOS)
+            continue;
+        missing = without_scanned(missing, &segment, header);
+        if (scans_max && ++scans > scans_max)
             return heed_fail(error, HEED_TOO_LARGE, "JPEG has more than %u scans, the limit", scans_max);
-    return HEED_OK;
+    } while (next_segment(&reader, &segment) && segment.marker != MARKER_EOI);
+    return missing ? heed_fail(error, HEED_BAD_IMAGE, "JPEG has no scan of some of its components") : HEED_OK;
 }
 
 /* Whether the first scan holds everything. The codec refuses a second one then. */
@@ -174,15 +208,33 @@ enum heed_status heed_jpeg_header_read(const uint8_t *bytes, size_t size, uint32
             if (read_frame(&segment, header, error) != HEED_OK)
                 return HEED_BAD_IMAGE;
         }
+        if (segment.marker == MARKER_DRI)
+            read_interval(&segment, header);
         if (segment.marker == MARKER_SOS) {
             if (!framed)
                 return heed_fail(error, HEED_BAD_IMAGE, "JPEG has a scan before its frame header");
             if (scan_is_whole(&segment, header, progressive)) {
                 header->codec_bytes = 0;
+                header->scan_at = reader.at;
                 return HEED_OK;
             }
-            return scans_max ? count_scans(reader, scans_max, error) : HEED_OK;
+            return walk_scans(reader, segment, scans_max, header, error);
         }
     }
     return heed_fail(error, HEED_BAD_IMAGE, "JPEG ends inside its header");
+}
+
+bool heed_jpeg_restarts_are_there(const uint8_t *bytes, size_t size, const struct heed_jpeg_header *header)
+{
+    if (header->interval == 0 || header->scan_at == 0)
+        return header->interval == 0;
+    uint64_t restarts = 0;
+    for (size_t at = header->scan_at; at + 1 < size; at++) {
+        const uint8_t *const found = memchr(bytes + at, 0xff, size - 1 - at);
+        if (!found || found[1] == MARKER_EOI)
+            break;
+        at = (size_t)(found - bytes);
+        restarts += found[1] >= MARKER_RST0 && found[1] < MARKER_SOI;
+    }
+    return restarts == (header->squares - 1) / header->interval;
 }

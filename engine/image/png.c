@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 #include <spng.h>
 
 /* Of the chunks beside the pixels, which libspng keeps: profiles and texts of real photos stay far below. */
@@ -35,22 +36,61 @@ static int reader_open(spng_ctx **reader, const uint8_t *bytes, size_t size, str
     return code;
 }
 
-enum heed_status heed_png_header_read(const uint8_t *bytes, size_t size, uint32_t *width, uint32_t *height,
-                                      uint8_t *orientation, struct heed_error *error)
+/* libspng keeps this row and the one before it as they are in the file, and one as it gives it out where the file is
+ * interlaced. Measured: the rest are some 45 kB, whatever the picture. */
+static uint64_t rows_bytes(const struct spng_ihdr *header)
+{
+    enum { GIVEN_OUT = 4 }; /* bytes a pixel, at most */
+    static const uint8_t channels[] = { [SPNG_COLOR_TYPE_GRAYSCALE] = 1,
+                                        [SPNG_COLOR_TYPE_TRUECOLOR] = 3,
+                                        [SPNG_COLOR_TYPE_INDEXED] = 1,
+                                        [SPNG_COLOR_TYPE_GRAYSCALE_ALPHA] = 2,
+                                        [SPNG_COLOR_TYPE_TRUECOLOR_ALPHA] = 4 };
+    const uint64_t bits = (uint64_t)header->width * channels[header->color_type] * header->bit_depth;
+    return 2 * ((bits + 7) / 8) + (header->interlace_method ? (uint64_t)header->width * GIVEN_OUT : 0);
+}
+
+static uint32_t big_endian(const uint8_t *bytes)
+{
+    return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+}
+
+/* The eXIf chunk may stand behind the pixels, which are not inflated for it: only lengths are read. Whether the chunks
+ * are right is seen when the picture is decoded. */
+static uint8_t orientation_of_any_chunk(const uint8_t *bytes, size_t size)
+{
+    enum { SIGNATURE = 8, TYPE = 4, DATA = 8, AROUND = 12 };
+    for (size_t at = SIGNATURE; size - at >= AROUND;) {
+        const uint8_t *const chunk = bytes + at;
+        const size_t length = big_endian(chunk);
+        if (length > size - at - AROUND || memcmp(chunk + TYPE, "IEND", 4) == 0)
+            break;
+        if (memcmp(chunk + TYPE, "eXIf", 4) == 0)
+            return heed_exif_orientation(chunk + DATA, length);
+        at += AROUND + length;
+    }
+    return 1;
+}
+
+enum heed_status heed_png_header_read(const uint8_t *bytes, size_t size, struct heed_image_info *info,
+                                      struct heed_error *error)
 {
     spng_ctx *reader;
     struct spng_ihdr header;
     struct spng_exif exif;
-    *orientation = 1;
+    info->orientation = 1;
     int code = reader_open(&reader, bytes, size, &header);
     if (!code) {
-        *width = header.width;
-        *height = header.height;
+        info->stored_width = header.width;
+        info->stored_height = header.height;
+        info->codec_bytes = rows_bytes(&header);
         code = spng_get_exif(reader, &exif); /* reads all chunks before the pixels */
-        if (!code)
-            *orientation = heed_exif_orientation((const uint8_t *)exif.data, exif.length);
-        else if (code == SPNG_ECHUNKAVAIL)
+        if (!code) {
+            info->orientation = heed_exif_orientation((const uint8_t *)exif.data, exif.length);
+        } else if (code == SPNG_ECHUNKAVAIL) {
+            info->orientation = orientation_of_any_chunk(bytes, size);
             code = SPNG_OK;
+        }
     }
     spng_ctx_free(reader);
     return code ? codec_failed(code, error) : HEED_OK;

@@ -6,7 +6,8 @@
  *
  * Both of PyTorch's filters are such matrices. Resizing is linear and its weights add up to one, so normalising after
  * it is the same as before it. Positions are computed in single precision, as PyTorch computes them (fused, where its
- * build fuses): that is where its rounding shows.
+ * build fuses): that is where its rounding shows. Beyond 2^24 pixels a side that rounding passes whole pixels, so what
+ * is read is held within the photo in integers.
  */
 #include "image/prepare.h"
 
@@ -52,6 +53,11 @@ static void axis_fill_bilinear(struct axis *axis)
     }
 }
 
+static size_t least_of(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
 /* A triangle over all pixels within reach, its weights divided by their sum. */
 static void axis_fill_triangle(struct axis *axis)
 {
@@ -59,11 +65,10 @@ static void axis_fill_triangle(struct axis *axis)
     for (size_t i = 0; i < axis->out; i++) {
         const float centre = ratio * ((float)i + 0.5f);
         const float low = fmaxf(centre - reach + 0.5f, 0.0f), high = fminf(centre + reach + 0.5f, (float)axis->in);
-        const size_t first = (size_t)low;
+        const size_t first = (size_t)low, end = least_of((size_t)high, axis->in);
         float *const weights = axis->weights + i * axis->taps;
-        const size_t count = (size_t)high - first;
-        assert(count >= 1);
-        assert(count <= axis->taps);
+        assert(first < end);
+        const size_t count = least_of(end - first, axis->taps);
         float sum = 0.0f;
         for (size_t j = 0; j < count; j++) {
             const float distance = fabsf(((float)(first + j) - centre + 0.5f) / reach);

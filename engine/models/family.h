@@ -42,7 +42,7 @@ struct heed_findings {
 
 struct heed_family {
     const char *name;
-    /* The network lives in the loader's keep; NULL after an error (loader->status). */
+    /* The network lives in the loader's keep and looks at the spec's labels; NULL after an error (loader->status). */
     void *(*load)(struct heed_loader *loader, const struct heed_spec *spec);
     /* input: (1, input_h, input_w, 3), normalised. While planning, findings->count is query->detections_max. */
     void (*forward)(struct heed_forward *forward, const void *network, const struct heed_tensor *input,

@@ -12,6 +12,15 @@ void heed_findings_init(struct heed_forward *forward, const struct heed_query *q
             heed_arena_floats(forward->arena, query->detections_max, HEED_MASK_SIDE * HEED_MASK_SIDE);
 }
 
+static size_t drop_unused(const struct heed_label *labels, struct heed_candidate *candidates, size_t count)
+{
+    size_t used = 0;
+    for (size_t i = 0; i < count; i++)
+        if (labels[candidates[i].group].name)
+            candidates[used++] = candidates[i];
+    return used;
+}
+
 void heed_findings_select(struct heed_forward *forward, const struct heed_query *query,
                           const struct heed_selection *selection, struct heed_candidate *candidates, size_t count,
                           uint8_t *suppressed, struct heed_findings *findings)
@@ -21,6 +30,7 @@ void heed_findings_select(struct heed_forward *forward, const struct heed_query 
         return;
     const size_t keep = query->detections_max > selection->detections ? query->detections_max : selection->detections;
     const bool decays = selection->decay_sigma > 0; /* then any survivor may come to be among the best */
+    count = drop_unused(selection->labels, candidates, count);
     size_t kept = heed_nms(candidates, count, selection->nms_iou, decays ? count : keep, suppressed);
     if (decays) {
         heed_decay(candidates, kept, selection->decay_sigma);

@@ -61,9 +61,10 @@ static void *heed_s_load(struct heed_loader *loader, const struct heed_spec *spe
     for (size_t i = 0; i < HEED_PAN_LEVELS; i++)
         heed_gfl_load(loader, &net->heads[i], spec, (size_t)8 << i);
     load_mask_branch(loader, net, spec);
-    net->selection = (struct heed_selection){
-        .nms_iou = spec->nms_iou, .decay_sigma = spec->decay_sigma, .detections = spec->detections
-    };
+    net->selection = (struct heed_selection){ .nms_iou = spec->nms_iou,
+                                              .decay_sigma = spec->decay_sigma,
+                                              .detections = spec->detections,
+                                              .labels = spec->labels };
     net->candidates = spec->candidates;
     return loader->status == HEED_OK ? net : NULL;
 }

@@ -61,9 +61,10 @@ static void *mask_rcnn_load(struct heed_loader *loader, const struct heed_spec *
     heed_rpn_load(loader, &net->rpn, spec);
     heed_box_head_load(loader, &net->box_head, spec);
     load_mask_head(loader, &net->mask_head, spec);
-    net->selection = (struct heed_selection){
-        .nms_iou = spec->nms_iou, .decay_sigma = spec->decay_sigma, .detections = spec->detections
-    };
+    net->selection = (struct heed_selection){ .nms_iou = spec->nms_iou,
+                                              .decay_sigma = spec->decay_sigma,
+                                              .detections = spec->detections,
+                                              .labels = spec->labels };
     return loader->status == HEED_OK ? net : NULL;
 }
 

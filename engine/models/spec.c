@@ -9,14 +9,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "models/family.h"
+#include "weights/file.h"
 
 enum { FILE_BYTES_MAX = 1 << 20, LABELS_MAX = 10000, SIDE_MAX = 8192, CHANNELS_MAX = 8192 };
 
 struct reader {
-    const char *file; /* for errors */
+    const char *file;           /* where other paths begin */
+    struct heed_file_name name; /* for errors */
     json_t *taken;    /* an array that keeps taken values alive */
     enum heed_status status;
     struct heed_error *error;
@@ -39,7 +42,7 @@ static void HEED_PRINTF(2, 3) complain(struct reader *reader, const char *format
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     if (reader->status == HEED_OK)
-        reader->status = heed_fail(reader->error, HEED_BAD_MODEL, "%s: %s", reader->file, text);
+        reader->status = heed_fail(reader->error, HEED_BAD_MODEL, "%s: %s", reader->name.text, text);
 }
 
 /* "head.nms_iou is 7, allowed is 0 to 1" */
@@ -57,7 +60,7 @@ static json_t *take_optional(const struct section *section, const char *member)
     if (!value)
         return NULL;
     if (json_array_append(section->reader->taken, value) != 0) {
-        section->reader->status = heed_fail(section->reader->error, HEED_NO_MEMORY, "%s", section->reader->file);
+        section->reader->status = heed_fail(section->reader->error, HEED_NO_MEMORY, "%s", section->reader->name.text);
         return NULL;
     }
     json_object_del(section->json, member);
@@ -214,6 +217,16 @@ static void take_normalisation(const struct section *section, struct heed_input_
     }
 }
 
+/* The backbones halve a side five times. */
+static uint32_t take_multiple(const struct section *section)
+{
+    const json_t *const value = take(section, "multiple");
+    const size_t multiple = check_size(section, "multiple", value, 32, 256);
+    if (multiple % 32)
+        refuse(section, "multiple", value, "a multiple of 32");
+    return (uint32_t)multiple;
+}
+
 static void read_input(const struct section *whole, struct heed_input_spec *input)
 {
     const struct section section = take_section(whole, "input", "input.");
@@ -225,7 +238,7 @@ static void read_input(const struct section *whole, struct heed_input_spec *inpu
         input->long_side = (uint32_t)take_size(&section, "long_side_max", input->short_side, SIDE_MAX);
     }
     input->antialias = take_bool(&section, "antialias");
-    input->multiple = (uint32_t)take_size(&section, "multiple", 1, 256);
+    input->multiple = take_multiple(&section);
     input->bgr = take_choice(&section, "channels", CHOICES("rgb", "bgr")) == 1;
     take_normalisation(&section, input);
     close_section(&section);
@@ -273,12 +286,22 @@ static void read_attention(const struct section *whole, const char *const *place
     }
 }
 
+/* 0, or enough for single precision to divide by. */
+static double take_decay_sigma(const struct section *head)
+{
+    const json_t *const value = take_optional(head, "decay_sigma");
+    const double sigma = check_number(head, "decay_sigma", value, 0, 100);
+    if (sigma > 0 && sigma < 1e-3)
+        refuse(head, "decay_sigma", value, "0, or a number from 0.001 to 100");
+    return sigma;
+}
+
 /* What every head has. */
 static void read_detections(const struct section *head, struct heed_spec *spec)
 {
     spec->score_min = (float)take_number(head, "score_min", 0, 1);
     spec->nms_iou = take_number(head, "nms_iou", 0, 1);
-    spec->decay_sigma = check_number(head, "decay_sigma", take_optional(head, "decay_sigma"), 0, 100);
+    spec->decay_sigma = take_decay_sigma(head);
     spec->detections = take_size(head, "detections", 1, HEED_DETECTIONS_MAX);
 }
 
@@ -320,6 +343,11 @@ static void read_heed_s(const struct section *whole, struct heed_spec *spec)
 
     read_attention(whole, CHOICES("stage2", "stage3", "stage4", "pan8", "pan16", "pan32", "mask"), spec);
     spec->classes = spec->label_count;
+    /* The head numbers the pairs of cell and class of its finest level with 32 bits. */
+    const uint64_t side = (spec->input.long_side + spec->input.multiple) / strides[0];
+    if (side * side * spec->classes > UINT32_MAX)
+        complain(whole->reader, "%zu labels are too many for an input of %u pixels a side", spec->classes,
+                 spec->input.long_side);
 }
 
 static void read_mask_rcnn(const struct section *whole, struct heed_spec *spec)
@@ -392,7 +420,7 @@ static void read_label(struct reader *reader, const json_t *value, size_t index,
     label->category_id = (uint32_t)json_integer_value(id);
     label->name = strdup(name);
     if (!label->name)
-        reader->status = heed_fail(reader->error, HEED_NO_MEMORY, "%s: the labels", reader->file);
+        reader->status = heed_fail(reader->error, HEED_NO_MEMORY, "%s: the labels", reader->name.text);
 }
 
 static void read_labels(struct reader *reader, const json_t *array, struct heed_spec *spec)
@@ -404,7 +432,7 @@ static void read_labels(struct reader *reader, const json_t *array, struct heed_
     }
     spec->labels = calloc(count, sizeof *spec->labels);
     if (!spec->labels) {
-        reader->status = heed_fail(reader->error, HEED_NO_MEMORY, "%s: %zu labels", reader->file, count);
+        reader->status = heed_fail(reader->error, HEED_NO_MEMORY, "%s: %zu labels", reader->name.text, count);
         return;
     }
     spec->label_count = count;
@@ -419,7 +447,7 @@ static json_t *parse_json(struct reader *reader, const char *text, size_t size)
     json_error_t why;
     json_t *const json = json_loadb(text, size, JSON_REJECT_DUPLICATES, &why);
     if (!json && !*why.text) /* the library says nothing where memory ran out */
-        reader->status = heed_fail(reader->error, HEED_NO_MEMORY, "%s", reader->file);
+        reader->status = heed_fail(reader->error, HEED_NO_MEMORY, "%s", reader->name.text);
     else if (!json)
         complain(reader, "line %d, column %d: %s", why.line, why.column, why.text);
     return json;
@@ -427,7 +455,7 @@ static json_t *parse_json(struct reader *reader, const char *text, size_t size)
 
 static void parse_labels(struct reader *reader, const char *file, const char *text, size_t size, struct heed_spec *spec)
 {
-    struct reader labels = { .file = file, .error = reader->error };
+    struct reader labels = { .file = file, .name = heed_file_name(file), .error = reader->error };
     json_t *const json = parse_json(&labels, text, size);
     if (json)
         read_labels(&labels, json, spec);
@@ -438,21 +466,27 @@ static void parse_labels(struct reader *reader, const char *file, const char *te
 /* A small file's text, for free(); NULL after an error. */
 static char *read_file(struct reader *reader, const char *path, size_t *size)
 {
-    FILE *const file = fopen(path, "re");
+    int opened;
+    reader->status = heed_file_open(path, &opened, size, reader->error);
+    if (reader->status != HEED_OK)
+        return NULL;
+    const struct heed_file_name name = heed_file_name(path);
+    FILE *const file = fdopen(opened, "r");
     char *const text = file ? malloc(FILE_BYTES_MAX) : NULL;
     if (!text) {
-        reader->status = file ? heed_fail(reader->error, HEED_NO_MEMORY, "%s", path)
-                              : heed_fail(reader->error, HEED_IO, "%s: %s", path, strerror(errno));
+        reader->status = heed_fail(reader->error, HEED_NO_MEMORY, "%s", name.text);
     } else {
         *size = fread(text, 1, FILE_BYTES_MAX, file);
         if (ferror(file))
-            reader->status = heed_fail(reader->error, HEED_IO, "%s: %s", path, strerror(errno));
+            reader->status = heed_fail(reader->error, HEED_IO, "%s: %s", name.text, strerror(errno));
         else if (*size == FILE_BYTES_MAX)
             reader->status =
-                heed_fail(reader->error, HEED_BAD_MODEL, "%s: larger than %d bytes", path, FILE_BYTES_MAX - 1);
+                heed_fail(reader->error, HEED_BAD_MODEL, "%s: larger than %d bytes", name.text, FILE_BYTES_MAX - 1);
     }
     if (file)
         fclose(file);
+    else
+        close(opened);
     if (reader->status == HEED_OK)
         return text;
     free(text);
@@ -466,7 +500,7 @@ static char *resolve(struct reader *reader, const char *base, const char *path)
     const int folder = *path != '/' && slash ? (int)(slash - base) + 1 : 0;
     char *resolved = NULL;
     if (reader->status == HEED_OK && asprintf(&resolved, "%.*s%s", folder, base, path) < 0) {
-        reader->status = heed_fail(reader->error, HEED_NO_MEMORY, "%s", base);
+        reader->status = heed_fail(reader->error, HEED_NO_MEMORY, "%s", reader->name.text);
         return NULL;
     }
     return resolved;
@@ -499,7 +533,7 @@ static enum heed_status parse_spec(struct reader *reader, const char *text, size
     reader->taken = json_array();
     json_t *const json = reader->taken ? parse_json(reader, text, size) : NULL;
     if (!reader->taken)
-        reader->status = heed_fail(reader->error, HEED_NO_MEMORY, "%s", reader->file);
+        reader->status = heed_fail(reader->error, HEED_NO_MEMORY, "%s", reader->name.text);
     if (json)
         read_whole(reader, json, labels, labels_size, spec);
     json_decref(json);
@@ -513,7 +547,7 @@ enum heed_status heed_spec_parse(const char *name, const char *json, size_t size
                                  size_t labels_size, struct heed_spec *spec, struct heed_error *error)
 {
     struct heed_error ignored;
-    struct reader reader = { .file = name, .error = error ? error : &ignored };
+    struct reader reader = { .file = name, .name = heed_file_name(name), .error = error ? error : &ignored };
     *spec = (struct heed_spec){ 0 };
     return parse_spec(&reader, json, size, labels_json, labels_size, spec);
 }
@@ -521,7 +555,7 @@ enum heed_status heed_spec_parse(const char *name, const char *json, size_t size
 enum heed_status heed_spec_load(const char *path, struct heed_spec *spec, struct heed_error *error)
 {
     struct heed_error ignored;
-    struct reader reader = { .file = path, .error = error ? error : &ignored };
+    struct reader reader = { .file = path, .name = heed_file_name(path), .error = error ? error : &ignored };
     *spec = (struct heed_spec){ 0 };
     size_t size;
     char *const text = read_file(&reader, path, &size);

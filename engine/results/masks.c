@@ -40,7 +40,8 @@ static void runs_add(struct runs *runs, bool value, size_t length)
         runs->items[runs->count - 1] += (uint32_t)length;
         return;
     }
-    if (runs->count + 2 > runs->max) {
+    const bool first_empty = value && runs->count == 0; /* the first run is of zeros */
+    if (runs->count + 1 + first_empty > runs->max) {
         runs->status = HEED_OUTGROWN;
         return;
     }
@@ -54,8 +55,8 @@ static void runs_add(struct runs *runs, bool value, size_t length)
         runs->items = items;
         runs->capacity = capacity;
     }
-    if (value && runs->count == 0)
-        runs->items[runs->count++] = 0; /* the first run is of zeros */
+    if (first_empty)
+        runs->items[runs->count++] = 0;
     runs->items[runs->count++] = (uint32_t)length;
     runs->value = value;
 }

@@ -1,17 +1,16 @@
 #include "weights/weights.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "weights/file.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the format is little-endian and read as it stands");
 
@@ -20,7 +19,8 @@ enum {
     HEADER_BYTES_MAX = 100000000, /* the reference implementation's limit */
 };
 
-/* X(name, bytes): all the format has. Those that are not read may stand in a file (batch counters do). */
+/* X(name, bytes): all the format has in whole bytes. Those that are not read may stand in a file (batch counters do).
+ */
 #define DTYPE_LIST(X)                                                                                                  \
     X(F32, 4)                                                                                                          \
     X(F16, 2)                                                                                                          \
@@ -36,7 +36,9 @@ enum {
     X(U8, 1)                                                                                                           \
     X(BOOL, 1)                                                                                                         \
     X(F8_E4M3, 1)                                                                                                      \
-    X(F8_E5M2, 1)
+    X(F8_E5M2, 1)                                                                                                      \
+    X(F8_E8M0, 1)                                                                                                      \
+    X(C64, 8)
 
 enum dtype {
 #define X(name, bytes) DTYPE_##name,
@@ -89,7 +91,7 @@ static enum heed_status read_dtype(const struct heed_weights *weights, const jso
             entry->dtype = (enum dtype)i;
             return HEED_OK;
         }
-    return heed_fail(error, HEED_BAD_WEIGHTS, NAME " has dtype %.20s, which the format does not have", weights->file,
+    return heed_fail(error, HEED_BAD_WEIGHTS, NAME " has dtype %.20s, which is not read", weights->file,
                      entry->weight.name, text);
 }
 
@@ -113,14 +115,18 @@ static enum heed_status read_shape(const struct heed_weights *weights, const jso
         return heed_fail(error, HEED_BAD_WEIGHTS, NAME " has %zu dimensions, at most %d are read", weights->file,
                          weight->name, weight->rank, HEED_RANK_MAX);
     weight->count = 1;
+    bool fits = true, empty = false;
     for (size_t i = 0; i < weight->rank; i++) {
         if (!read_size(json_array_get(value, i), &weight->shape[i]))
             return heed_fail(error, HEED_BAD_WEIGHTS, NAME ": dimension %zu of its shape is not a size", weights->file,
                              weight->name, i);
-        if (!heed_mul_fits(weight->count, weight->shape[i], &weight->count))
-            return heed_fail(error, HEED_BAD_WEIGHTS, NAME " has an impossibly large shape", weights->file,
-                             weight->name);
+        fits = heed_mul_fits(weight->count, weight->shape[i], &weight->count) && fits;
+        empty = empty || weight->shape[i] == 0;
     }
+    if (empty)
+        weight->count = 0;
+    else if (!fits)
+        return heed_fail(error, HEED_BAD_WEIGHTS, NAME " has an impossibly large shape", weights->file, weight->name);
     return HEED_OK;
 }
 
@@ -222,9 +228,12 @@ static enum heed_status parse(struct heed_weights *weights, struct heed_error *e
         return heed_fail(error, HEED_BAD_WEIGHTS, "%s: %zu bytes are too few for a safetensors file", weights->file,
                          weights->size);
     memcpy(&length, weights->bytes, sizeof length);
-    if (length > weights->size - LENGTH_BYTES || length > HEADER_BYTES_MAX)
+    if (length > weights->size - LENGTH_BYTES)
         return heed_fail(error, HEED_BAD_WEIGHTS, "%s: a header of %llu bytes is said to be in a file of %zu",
                          weights->file, (unsigned long long)length, weights->size);
+    if (length > HEADER_BYTES_MAX)
+        return heed_fail(error, HEED_BAD_WEIGHTS, "%s: a header of %llu bytes, limit is %d", weights->file,
+                         (unsigned long long)length, HEADER_BYTES_MAX);
     weights->data = weights->bytes + LENGTH_BYTES + length;
     weights->data_size = weights->size - LENGTH_BYTES - length;
 
@@ -245,19 +254,14 @@ static enum heed_status parse(struct heed_weights *weights, struct heed_error *e
 
 static enum heed_status map(struct heed_weights *weights, const char *path, struct heed_error *error)
 {
-    const int file = open(path, O_RDONLY | O_CLOEXEC);
-    struct stat about;
-    if (file < 0 || fstat(file, &about) != 0 || !S_ISREG(about.st_mode)) {
-        const char *const why = file < 0 ? strerror(errno) : "not a file";
-        if (file >= 0)
-            close(file);
-        return heed_fail(error, HEED_IO, "%s: %s", path, why);
-    }
-    weights->size = (size_t)about.st_size;
+    int file;
+    const enum heed_status status = heed_file_open(path, &file, &weights->size, error);
+    if (status != HEED_OK)
+        return status;
     void *const bytes = weights->size ? mmap(NULL, weights->size, PROT_READ, MAP_PRIVATE, file, 0) : NULL;
     close(file);
     if (bytes == MAP_FAILED)
-        return heed_fail(error, HEED_IO, "%s cannot be mapped: %s", path, strerror(errno));
+        return heed_fail(error, HEED_IO, "%s cannot be mapped: %s", weights->file, strerror(errno));
     weights->bytes = bytes;
     weights->mapped = bytes != NULL;
     return HEED_OK;
@@ -266,10 +270,10 @@ static enum heed_status map(struct heed_weights *weights, const char *path, stru
 static enum heed_status create(const char *name, struct heed_weights **weights, struct heed_error *error)
 {
     *weights = calloc(1, sizeof **weights);
-    if (*weights && ((*weights)->file = strdup(name)))
+    if (*weights && ((*weights)->file = strdup(heed_file_name(name).text)))
         return HEED_OK;
     heed_weights_free(*weights);
-    return heed_fail(error, HEED_NO_MEMORY, "%s", name);
+    return heed_fail(error, HEED_NO_MEMORY, "%s", heed_file_name(name).text);
 }
 
 enum heed_status heed_weights_open(const char *path, struct heed_weights **out, struct heed_error *error)
@@ -387,6 +391,18 @@ static const char *shape_text(char text[128], size_t rank, const size_t *shape)
     return text;
 }
 
+/* Exponents of all ones are infinity and NaN. Without a branch, for the compiler to vectorise. */
+static bool all_finite(const float *values, size_t count)
+{
+    uint32_t bad = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, values + i, sizeof bits);
+        bad |= (bits & 0x7f800000) == 0x7f800000;
+    }
+    return !bad;
+}
+
 /* A tensor that was read is mostly read once: its pages are given back, to be read from the file again if need be. So
  * loading never has the file and what is made of it in memory both. */
 static void let_go(const struct heed_weights *weights, const struct entry *entry)
@@ -422,6 +438,9 @@ enum heed_status heed_weights_read(struct heed_weights *weights, const char *nam
                          dtypes[entry->dtype].name);
     entry->used = true;
     let_go(weights, entry);
+    if (!all_finite(out, weight->count))
+        return heed_fail(error, HEED_BAD_WEIGHTS, NAME " holds a value that is not a finite number", weights->file,
+                         name);
     return HEED_OK;
 }
 

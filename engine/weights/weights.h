@@ -1,6 +1,6 @@
 /* safetensors: an 8-byte little-endian header length, a JSON header {name: {dtype, shape, data_offsets}}, then the
  * bytes. The file is mapped, every field is checked against the file's size, and nothing in it is ever executed.
- * F32, F16 and BF16 are read; all become float. Read-only after opening: any thread may read. */
+ * F32, F16 and BF16 are read; all become float. One thread at a time: reading notes what was read. */
 #ifndef HEED_WEIGHTS_WEIGHTS_H
 #define HEED_WEIGHTS_WEIGHTS_H
 
@@ -28,7 +28,8 @@ bool heed_weights_find(const struct heed_weights *weights, const char *name, str
 size_t heed_weights_count(const struct heed_weights *weights);
 
 /* Reads a tensor of exactly this shape into out (product of shape floats) and marks it as used. Errors name the file,
- * the tensor, the shape found and the shape wanted. */
+ * the tensor, the shape found and the shape wanted. Values that are not finite are an error: one makes NaN of every
+ * answer. */
 HEED_CHECKED enum heed_status heed_weights_read(struct heed_weights *weights, const char *name, size_t rank,
                                                 const size_t *shape, float *out, struct heed_error *error);
 /* A tensor that no heed_weights_read asked for, or NULL: names ending in ".num_batches_tracked" are not counted. */

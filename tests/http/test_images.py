@@ -1,9 +1,11 @@
 """JPEG and PNG in every dress: one photo, one answer, as a person sees it."""
 
+import os
+
 import pytest
 from PIL import Image
 
-from heed import assert_problem
+from heed import ROOT, assert_problem
 from pictures import blank, encode, overlap, photo, picture, stored_as
 
 CAT = picture("chelsea.jpg")
@@ -72,8 +74,23 @@ def test_odd_sizes(server, size, form):
         assert one["mask"]["size"] == [size[1], size[0]]
 
 
+@pytest.mark.parametrize("size", [(1, 16777219), (1, 16880031)], ids=str)
+def test_more_rows_than_a_float_can_count(server, size):
+    reply = server.detect(blank(*size, "PNG"))
+    assert reply.status == 200, reply
+    assert reply.json()["image"] == {"width": size[0], "height": size[1]}
+
+
 def test_bytes_after_the_end_of_a_jpeg_are_ignored(server, cat_box):
     assert cat_in(server, encode(CAT, quality=95) + b"and a trailer, as some cameras write") == cat_box
+
+
+def test_a_jpeg_cut_at_a_restart_marker_is_422(server):
+    with open(os.path.join(ROOT, "tests", "fuzz", "seeds", "jpeg", "restarts.jpg"), "rb") as file: # not every Pillow writes them
+        jpeg = file.read()
+    for junk in (b"", b"\x55" * 40):
+        assert_problem(server.detect(jpeg[:jpeg.index(b"\xff\xd1")] + junk + b"\xff\xd9"), 422)
+    assert server.detect(jpeg[:-2] + b"\x55" * 40 + b"\xff\xd9").status == 200
 
 
 def test_wrong_exif_does_not_lose_the_photo(server):

@@ -64,6 +64,14 @@ def test_photo_of_many_scans_is_refused_by_its_scans(serve):
     assert serve(scans_max=100).detect(progressive).status == 200
 
 
+def test_scans_behind_a_segment_without_a_length_are_counted(serve):
+    progressive = encode(picture("chelsea.jpg"), quality=90, progressive=True)
+    second = progressive.index(b"\xff\xda", progressive.index(b"\xff\xda") + 2)
+    hidden = progressive[:second] + b"\xff\xe2\0\0" + progressive[second:]
+    assert_problem(serve(scans_max=3).detect(hidden), 413, "scan", "3")
+    assert serve(scans_max=100).detect(hidden).status == 200
+
+
 def test_largest_photo_of_the_default_limits_is_served(server):
     assert server.detect(slow_photo()).status == 200
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Other people's programs: installs the build somewhere else, then builds and runs a C program with the shared library, the same
-# with the static one, and a C++ one, knowing nothing but pkg-config.
+# with the static one, and a C++ one, knowing nothing but pkg-config. The example in heed.h must compile.
 #   check_install.sh BUILD_FOLDER SOURCE_FOLDER LIBDIR
 set -eu
 build=$1 source=$2 libdir=$3
@@ -36,3 +36,13 @@ echo "ok 4 - the installed command"
 cmp "$source/NOTICE" "$prefix/share/doc/heed/NOTICE"
 (cd "$prefix" && ! find . -name '*.json' | grep .)
 echo "ok 5 - the notice is installed, and no configuration that is not looked for there"
+
+{
+    printf '#include <heed.h>\nvoid example(const uint8_t *bytes, size_t size, uint32_t width, uint32_t height, unsigned helpers)\n{\n'
+    echo 'struct heed_detect_options options = { .masks = true }; struct heed_result result; struct heed_error error;'
+    sed -n 's/^ \*     \(struct heed_[a-z]* \*[a-z]*;\).*/\1/p; s/^ \*     \(heed_.*;\)$/\1/p' "$prefix/include/heed.h"
+    echo '}'
+} >"$prefix/example.c"
+[ "$(grep -c '^heed_\|^struct heed_[a-z]* \*' "$prefix/example.c")" -eq 8 ]
+${CC:-cc} -std=c11 -Wall -Werror -Wno-unused-result -fsyntax-only "$prefix/example.c" $(flags --cflags)
+echo "ok 6 - the example in heed.h"

@@ -135,6 +135,24 @@ static enum heed_status encode(struct heed_error *error)
     return status;
 }
 
+static enum heed_status draw_boxes(struct heed_error *error)
+{
+    uint8_t pixels[3 * 4 * 4] = { 0 };
+    struct heed_image image = { .rgb = pixels, .width = 4, .height = 4 };
+    struct heed_detection one = { .box = { 1, 1, 2, 2 } };
+    const struct heed_result result = { .width = 4, .height = 4, .detection_count = 1, .detections = &one };
+    return heed_draw(&image, &result, model, NULL, error);
+}
+
+/* The labels, and not a claim on every pixel of the photo. */
+static void boxes_without_masks_are_drawn_with_one_allocation(void **state)
+{
+    (void)state;
+    struct heed_error error;
+    assert_int_equal(counted_work(draw_boxes, 0, &error), HEED_OK);
+    assert_int_equal(allocations, REPLACED ? 1 : 0);
+}
+
 #define SURVIVES(work)                                                                                                 \
     static void work##_survives(void **state)                                                                          \
     {                                                                                                                  \
@@ -157,6 +175,7 @@ int main(void)
         cmocka_unit_test(detect_jpeg_survives),
         cmocka_unit_test(detect_png_survives),
         cmocka_unit_test(encode_survives),
+        cmocka_unit_test(boxes_without_masks_are_drawn_with_one_allocation),
     };
     return cmocka_run_group_tests(tests, load, unload);
 }

@@ -338,9 +338,29 @@ static void masks_beyond_their_limit_are_refused(void **state)
     refused(&bed, &cat, &options, HEED_OUTGROWN);
     options.mask_bytes_max = 1;
     refused(&bed, &cat, &options, HEED_OUTGROWN);
-    options.mask_bytes_max = bytes + 16;
+    options.mask_bytes_max = bytes;
     result = detect(&bed, &cat, &options);
     heed_result_deinit(&result);
+    bed_free(&bed);
+}
+
+static void one_run_too_many_is_refused_whatever_order_threads_come_in(void **state)
+{
+    (void)state;
+    struct bed bed = bed_make(4, MEMORY);
+    struct heed_detect_options options = { .score_min = 0.05f, .masks = true };
+    struct heed_result result = detect(&bed, &cat, &options);
+    assert_true(result.detection_count > 8);
+    for (size_t i = 0; i < result.detection_count; i++)
+        options.mask_bytes_max += result.detections[i].mask.run_count * sizeof(uint32_t);
+    heed_result_deinit(&result);
+    for (int round = 0; round < 30; round++) {
+        result = detect(&bed, &cat, &options);
+        heed_result_deinit(&result);
+    }
+    options.mask_bytes_max--;
+    for (int round = 0; round < 30; round++)
+        refused(&bed, &cat, &options, HEED_OUTGROWN);
     bed_free(&bed);
 }
 
@@ -414,6 +434,8 @@ static void memory_grows_with_the_photo_and_never_wraps(void **state)
     assert_true(heed_model_memory(model, UINT32_MAX, UINT32_MAX, 1) > (size_t)1 << 60);
     assert_true(heed_model_memory(model, 1, 1, 1) > 0);
     assert_true(heed_model_memory(model, 1, UINT32_MAX, 1) > 0);
+    assert_int_equal(heed_model_memory(model, 0, 7, 1), 0);
+    assert_int_equal(heed_model_memory(model, 7, 0, 1), 0);
 }
 
 int main(void)
@@ -430,6 +452,7 @@ int main(void)
         cmocka_unit_test(options_outside_their_range_are_refused),
         cmocka_unit_test(a_cancelled_or_late_pass_stops),
         cmocka_unit_test(masks_beyond_their_limit_are_refused),
+        cmocka_unit_test(one_run_too_many_is_refused_whatever_order_threads_come_in),
         cmocka_unit_test(the_memory_that_is_told_is_enough),
         cmocka_unit_test(a_photo_that_needs_more_than_the_context_has_is_refused),
         cmocka_unit_test(memory_grows_with_the_photo_and_never_wraps),

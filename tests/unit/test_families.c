@@ -7,9 +7,13 @@
 
 /* ---- Networks -------------------------------------------------------------------------------------- */
 
+static struct heed_label labels[] = { { "a", 1 }, { "b", 2 }, { "c", 3 }, { "d", 4 }, { "e", 5 } };
+
 static const struct heed_spec heed_s = {
     .name = "small heed_s",
     .family = "heed_s",
+    .labels = labels,
+    .label_count = 5,
     .input = { .resize = HEED_RESIZE_FIT, .long_side = 96, .multiple = 32 },
     .stage_blocks = { 2, 2, 1 },
     .stage_widths = { 8, 12, 16, 24 },
@@ -36,6 +40,8 @@ static const struct heed_spec heed_s = {
 static const struct heed_spec mask_rcnn = {
     .name = "small mask_rcnn",
     .family = "mask_rcnn",
+    .labels = labels,
+    .label_count = 4,
     .input = { .resize = HEED_RESIZE_SHORT_SIDE, .short_side = 96, .long_side = 160, .multiple = 32 },
     .backbone = "resnet18",
     .norm_eps = 1e-5f,
@@ -223,6 +229,40 @@ static void a_query_filters_the_full_answer(void **state)
     check_query(&mask_rcnn);
 }
 
+/* What is left is what would be there without them, and their places are taken by others. */
+static void check_unused(const struct heed_spec *spec)
+{
+    struct net net;
+    struct family_case it;
+    load(&net, &it, spec);
+    run_pass(&net.kernels, 1, &it);
+    struct heed_findings full = it.findings;
+    const uint32_t unused = full.found[0].class_index;
+    const char *const name = labels[unused].name;
+    labels[unused].name = NULL;
+    run_pass(&net.kernels, 1, &it);
+    labels[unused].name = name;
+    size_t count = 0;
+    for (size_t i = 0; i < full.count; i++)
+        if (full.found[i].class_index != unused) {
+            assert_true(count < it.findings.count);
+            assert_memory_equal(&it.findings.found[count++], &full.found[i], sizeof *full.found);
+        }
+    assert_true(it.findings.count > count);
+    for (; count < it.findings.count; count++)
+        assert_int_not_equal(it.findings.found[count].class_index, unused);
+    forget(&it.findings);
+    forget(&full);
+    net_deinit(&net);
+}
+
+static void classes_without_a_name_are_not_found(void **state)
+{
+    (void)state;
+    check_unused(&heed_s);
+    check_unused(&mask_rcnn);
+}
+
 static void computing_takes_the_planned_memory_when_all_is_found(void **state)
 {
     (void)state;
@@ -334,6 +374,7 @@ int main(void)
         cmocka_unit_test(answers_are_the_same_bits_for_any_number_of_threads),
         cmocka_unit_test(findings_fall_in_score_and_lie_in_the_photo),
         cmocka_unit_test(a_query_filters_the_full_answer),
+        cmocka_unit_test(classes_without_a_name_are_not_found),
         cmocka_unit_test(computing_takes_the_planned_memory_when_all_is_found),
         cmocka_unit_test(thin_and_tiny_photos_pass),
         cmocka_unit_test(a_cancelled_pass_finds_nothing),

@@ -389,6 +389,89 @@ static void stray_bytes_before_the_end_marker_are_harmless(void **state)
     }
 }
 
+/* Where the n-th marker of its kind stands, from 0. */
+static size_t find_marker(const struct bytes *jpeg, uint8_t marker, size_t n)
+{
+    for (size_t i = 0; i + 1 < jpeg->size; i++)
+        if (jpeg->data[i] == 0xff && jpeg->data[i + 1] == marker && n-- == 0)
+            return i;
+    fail_msg("no marker %02x", marker);
+    return 0;
+}
+
+enum { RST0 = 0xd0, SOS = 0xda, DRI = 0xdd };
+
+/* Of a restart interval of one square in a picture of `width` x `height`: what is cut between two intervals ends with
+ * no other complaint than stray bytes do. */
+static struct bytes make_restarting(uint32_t width, uint32_t height, int format, int sampling, int flags)
+{
+    struct bytes jpeg = { 0 };
+    assert_int_equal(setenv("TJ_RESTART", "1B", 1), 0);
+    jpeg = make_jpeg(width, height, format, sampling, flags);
+    assert_int_equal(unsetenv("TJ_RESTART"), 0);
+    find_marker(&jpeg, DRI, 0);
+    return jpeg;
+}
+
+static struct bytes cut_at(struct bytes jpeg, size_t at)
+{
+    jpeg.size = at;
+    return insert(jpeg, at, "\x55\x55\xff\xd9", 4);
+}
+
+static void stray_bytes_are_harmless_only_where_no_restart_is_missing(void **state)
+{
+    (void)state;
+    const struct {
+        uint32_t width, height;
+        int format, sampling;
+    } cases[] = { { 64, 48, TJPF_RGB, TJSAMP_444 },
+                  { 65, 33, TJPF_RGB, TJSAMP_420 },
+                  { 40, 17, TJPF_GRAY, TJSAMP_GRAY } };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct bytes jpeg = make_restarting(cases[i].width, cases[i].height, cases[i].format, cases[i].sampling, 0);
+        jpeg = cut_at(jpeg, jpeg.size - 2);
+        struct decoded d = decode(jpeg.data, jpeg.size);
+        assert_int_equal(d.status, HEED_OK);
+        free(d.block);
+        for (size_t n = 0; n < 6; n++) {
+            struct bytes cut = make_restarting(cases[i].width, cases[i].height, cases[i].format, cases[i].sampling, 0);
+            cut = cut_at(cut, find_marker(&cut, (uint8_t)(RST0 + n), 0));
+            d = decode(cut.data, cut.size);
+            assert_int_equal(d.status, HEED_BAD_IMAGE);
+            free(d.block);
+            free(cut.data);
+        }
+        free(jpeg.data);
+    }
+    struct bytes jpeg = make_restarting(64, 48, TJPF_RGB, TJSAMP_444, TJFLAG_PROGRESSIVE);
+    jpeg = cut_at(jpeg, jpeg.size - 8);
+    struct decoded d = decode(jpeg.data, jpeg.size);
+    assert_int_equal(d.status, HEED_BAD_IMAGE);
+    free(d.block);
+    free(jpeg.data);
+}
+
+static void every_component_must_be_in_some_scan(void **state)
+{
+    (void)state;
+    struct bytes jpeg = make_jpeg(64, 48, TJPF_RGB, TJSAMP_444, TJFLAG_PROGRESSIVE);
+    /* The first scan says that it is of all three; made to be the first's alone, its data mean something else. */
+    const size_t first = find_marker(&jpeg, SOS, 0), second = find_marker(&jpeg, SOS, 1);
+    const uint8_t alone[] = { 0xff, SOS, 0, 8, 1, jpeg.data[first + 5], 0, 0, 0, 1 };
+    struct bytes cut = { .data = malloc(second), .size = first };
+    memcpy(cut.data, jpeg.data, second);
+    cut = insert(cut, first, alone, sizeof alone);
+    cut = insert(cut, cut.size, jpeg.data + first + 14, second - first - 14);
+    cut = insert(cut, cut.size, "\xff\xd9", 2);
+    struct heed_image_info info;
+    struct heed_error error;
+    assert_int_equal(heed_image_probe(cut.data, cut.size, &no_limits, &info, &error), HEED_BAD_IMAGE);
+    assert_string_equal(error.text, "JPEG has no scan of some of its components");
+    free(cut.data);
+    free(jpeg.data);
+}
+
 static void limits_are_refused_from_the_header_and_named(void **state)
 {
     (void)state;
@@ -410,6 +493,56 @@ static void limits_are_refused_from_the_header_and_named(void **state)
     limits.scans_max = 2;
     assert_int_equal(heed_image_probe(jpeg.data, jpeg.size, &limits, &info, &error), HEED_TOO_LARGE);
     assert_string_equal(error.text, "JPEG has more than 2 scans, the limit");
+    free(jpeg.data);
+}
+
+/* libjpeg takes a length below 2 as 2 and goes on, and so does the count. */
+static void no_segment_hides_the_scans_behind_it(void **state)
+{
+    (void)state;
+    const char *const lengths[] = { "\xff\xe2\0\0", "\xff\xe0\0\1", "\xff\xfe\0\1", "\xff\xdc\0\0" };
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        struct bytes jpeg = make_jpeg(64, 48, TJPF_RGB, TJSAMP_444, TJFLAG_PROGRESSIVE);
+        jpeg = insert(jpeg, find_marker(&jpeg, SOS, 1), lengths[i], 4);
+        assert_shows_picture(jpeg, 64, 48, 4);
+        struct heed_image_info info;
+        struct heed_error error;
+        const struct heed_image_limits limits = { .scans_max = 3 };
+        assert_int_equal(heed_image_probe(jpeg.data, jpeg.size, &limits, &info, &error), HEED_TOO_LARGE);
+        free(jpeg.data);
+    }
+}
+
+/* Where it looks for a lost restart marker libjpeg passes over a reserved one, whatever its length would be. */
+static void no_reserved_marker_hides_the_scans_behind_it(void **state)
+{
+    (void)state;
+    struct bytes jpeg = make_jpeg(64, 48, TJPF_RGB, TJSAMP_444, TJFLAG_PROGRESSIVE);
+    const size_t second = find_marker(&jpeg, SOS, 1);
+    const uint8_t reserved[] = { 0xff, 0x02, (uint8_t)((jpeg.size - second) >> 8), (uint8_t)(jpeg.size - second) };
+    jpeg = insert(jpeg, second, reserved, sizeof reserved);
+    struct heed_image_info info;
+    struct heed_error error;
+    const struct heed_image_limits limits = { .scans_max = 3 };
+    assert_int_equal(heed_image_probe(jpeg.data, jpeg.size, &limits, &info, &error), HEED_TOO_LARGE);
+    free(jpeg.data);
+}
+
+static void the_codec_has_a_limit_of_scans_of_its_own(void **state)
+{
+    (void)state;
+    struct bytes jpeg = make_jpeg(8, 8, TJPF_GRAY, TJSAMP_GRAY, TJFLAG_PROGRESSIVE);
+    const size_t last = find_marker(&jpeg, SOS, 5), size = jpeg.size - 2 - last;
+    for (int i = 0; i < 500; i++) {
+        uint8_t scan[256];
+        assert_true(size <= sizeof scan);
+        memcpy(scan, jpeg.data + last, size);
+        jpeg = insert(jpeg, last, scan, size);
+    }
+    struct decoded d = decode(jpeg.data, jpeg.size);
+    assert_int_equal(d.status, HEED_BAD_IMAGE);
+    assert_non_null(strstr(d.error.text, "500 scans"));
+    free(d.block);
     free(jpeg.data);
 }
 
@@ -460,6 +593,8 @@ static void an_encoded_picture_decodes_to_itself(void **state)
     assert_shows_picture(jpeg, W, H, 6);
     free(jpeg.data);
     assert_int_equal(heed_image_encode_jpeg(&image, 0, &jpeg.data, &jpeg.size, &error), HEED_BAD_ARGUMENT);
+    const struct heed_image none = { .rgb = rgb };
+    assert_int_equal(heed_image_encode_jpeg(&none, 90, &jpeg.data, &jpeg.size, &error), HEED_BAD_ARGUMENT);
     const struct heed_image wide = { .rgb = rgb, .width = 65501, .height = 1 };
     assert_int_equal(heed_image_encode_jpeg(&wide, 90, &jpeg.data, &jpeg.size, &error), HEED_BAD_ARGUMENT);
 }
@@ -479,7 +614,12 @@ int main(void)
         cmocka_unit_test(damaged_bytes_never_do_harm),
         cmocka_unit_test(bytes_after_the_end_are_harmless),
         cmocka_unit_test(stray_bytes_before_the_end_marker_are_harmless),
+        cmocka_unit_test(stray_bytes_are_harmless_only_where_no_restart_is_missing),
+        cmocka_unit_test(every_component_must_be_in_some_scan),
         cmocka_unit_test(limits_are_refused_from_the_header_and_named),
+        cmocka_unit_test(no_segment_hides_the_scans_behind_it),
+        cmocka_unit_test(no_reserved_marker_hides_the_scans_behind_it),
+        cmocka_unit_test(the_codec_has_a_limit_of_scans_of_its_own),
         cmocka_unit_test(the_codec_s_own_memory_is_told_for_files_of_several_scans),
         cmocka_unit_test(other_file_types_are_named),
         cmocka_unit_test(an_encoded_picture_decodes_to_itself),

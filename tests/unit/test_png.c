@@ -50,7 +50,7 @@ struct bytes {
     size_t size;
 };
 
-static struct bytes make_png(const struct kind *kind, const struct spng_exif *exif)
+static struct bytes make_png(const struct kind *kind)
 {
     const unsigned channels = channels_of(kind->color_type);
     const size_t row_bytes = (W * channels * kind->depth + 7) / 8;
@@ -89,8 +89,6 @@ static struct bytes make_png(const struct kind *kind, const struct spng_exif *ex
         assert_int_equal(spng_set_plte(writer, &palette), 0);
     if (kind->transparent)
         assert_int_equal(spng_set_trns(writer, &transparent), 0);
-    if (exif)
-        assert_int_equal(spng_set_exif(writer, (struct spng_exif *)exif), 0);
     const int code = spng_encode_image(writer, rows, row_bytes * H, SPNG_FMT_PNG, SPNG_ENCODE_FINALIZE);
     assert_string_equal(spng_strerror(code), spng_strerror(0));
     int failed = 0;
@@ -182,7 +180,7 @@ static void every_colour_type_depth_transparency_and_interlacing_decodes(void **
         for (const uint8_t *depth = types[t].depths; *depth; depth++)
             for (int variant = 0; variant < (types[t].may_be_transparent ? 4 : 2); variant++) {
                 const struct kind kind = { types[t].color_type, *depth, variant & 1, variant & 2 };
-                struct bytes png = make_png(&kind, NULL);
+                struct bytes png = make_png(&kind);
                 struct decoded d = decode(png.data, png.size);
                 if (d.status != HEED_OK)
                     fail_msg("type %d depth %d: %s", kind.color_type, kind.depth, d.error.text);
@@ -203,22 +201,58 @@ static void every_colour_type_depth_transparency_and_interlacing_decodes(void **
             }
 }
 
+static uint32_t checksum(const uint8_t *data, size_t size)
+{
+    uint32_t crc = 0xffffffffu;
+    for (size_t i = 0; i < size; i++) {
+        crc ^= data[i];
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
+    }
+    return ~crc;
+}
+
+static void put_big_endian(uint8_t *to, uint32_t value)
+{
+    for (int i = 0; i < 4; i++)
+        to[i] = (uint8_t)(value >> (24 - 8 * i));
+}
+
+enum { HEADER_END = 8 + 25, END_CHUNK = 12 };
+
+/* Another chunk at `at`. */
+static struct bytes with_chunk(struct bytes png, size_t at, const char *type, const void *data, uint32_t size)
+{
+    struct bytes longer = { malloc(png.size + size + 12), png.size + size + 12 };
+    uint8_t *const chunk = longer.data + at;
+    memcpy(longer.data, png.data, at);
+    put_big_endian(chunk, size);
+    memcpy(chunk + 4, type, 4);
+    memcpy(chunk + 8, data, size);
+    put_big_endian(chunk + 8 + size, checksum(chunk + 4, size + 4));
+    memcpy(chunk + 12 + size, png.data + at, png.size - at);
+    free(png.data);
+    return longer;
+}
+
 static void an_exif_chunk_turns_the_picture(void **state)
 {
     (void)state;
-    char tiff[] = { 'M', 'M', 0, 42, 0, 0, 0, 8, 0, 1, 1, 0x12, 0, 3, 0, 0, 0, 1, 0, 6, 0, 0 };
-    const struct spng_exif exif = { .data = tiff, .length = sizeof tiff };
+    const char tiff[] = { 'M', 'M', 0, 42, 0, 0, 0, 8, 0, 1, 1, 0x12, 0, 3, 0, 0, 0, 1, 0, 6, 0, 0 };
     const struct kind kind = { SPNG_COLOR_TYPE_TRUECOLOR, 8, false, false };
-    struct bytes png = make_png(&kind, &exif);
-    struct decoded d = decode(png.data, png.size);
-    assert_int_equal(d.status, HEED_OK);
-    assert_int_equal(d.image.width, H);
-    assert_int_equal(d.image.height, W);
-    uint8_t wanted[3];
-    wanted_pixel(&kind, 3, 2, wanted);
-    assert_memory_equal(d.image.rgb + 3 * (3 * H + (H - 1 - 2)), wanted, 3);
-    free(d.block);
-    free(png.data);
+    for (int behind = 0; behind < 2; behind++) { /* the pixels */
+        struct bytes png = make_png(&kind);
+        png = with_chunk(png, behind ? png.size - END_CHUNK : HEADER_END, "eXIf", tiff, sizeof tiff);
+        struct decoded d = decode(png.data, png.size);
+        assert_int_equal(d.status, HEED_OK);
+        assert_int_equal(d.image.width, H);
+        assert_int_equal(d.image.height, W);
+        uint8_t wanted[3];
+        wanted_pixel(&kind, 3, 2, wanted);
+        assert_memory_equal(d.image.rgb + 3 * (3 * H + (H - 1 - 2)), wanted, 3);
+        free(d.block);
+        free(png.data);
+    }
 }
 
 static void a_file_cut_or_damaged_anywhere_is_refused_with_a_reason(void **state)
@@ -227,7 +261,7 @@ static void a_file_cut_or_damaged_anywhere_is_refused_with_a_reason(void **state
     const struct kind kinds[] = { { SPNG_COLOR_TYPE_TRUECOLOR_ALPHA, 8, false, false },
                                   { SPNG_COLOR_TYPE_INDEXED, 4, true, true } };
     for (size_t k = 0; k < 2; k++) {
-        struct bytes png = make_png(&kinds[k], NULL);
+        struct bytes png = make_png(&kinds[k]);
         const size_t meaningful = png.size - 4; /* the end chunk is empty: nothing depends on its checksum */
         for (size_t size = 0; size < meaningful; size++) {
             struct decoded d = decode(png.data, size);
@@ -251,7 +285,7 @@ static void bytes_after_the_end_are_harmless(void **state)
 {
     (void)state;
     const struct kind kind = { SPNG_COLOR_TYPE_GRAYSCALE, 8, false, false };
-    struct bytes png = make_png(&kind, NULL);
+    struct bytes png = make_png(&kind);
     png.data = realloc(png.data, png.size + 100);
     memset(png.data + png.size, 0x5a, 100);
     struct decoded d = decode(png.data, png.size + 100);
@@ -264,7 +298,7 @@ static void pixel_limit_is_refused_from_the_header(void **state)
 {
     (void)state;
     const struct kind kind = { SPNG_COLOR_TYPE_GRAYSCALE, 1, false, false };
-    struct bytes png = make_png(&kind, NULL);
+    struct bytes png = make_png(&kind);
     struct heed_image_info info;
     struct heed_error error;
     const struct heed_image_limits limits = { .pixels_max = W * H - 1 };
@@ -272,38 +306,26 @@ static void pixel_limit_is_refused_from_the_header(void **state)
     free(png.data);
 }
 
-static uint32_t checksum(const uint8_t *data, size_t size)
+/* Two rows as the file has them, and where it is interlaced one as it comes out: the rest is small. */
+static void the_codec_s_rows_are_told(void **state)
 {
-    uint32_t crc = 0xffffffffu;
-    for (size_t i = 0; i < size; i++) {
-        crc ^= data[i];
-        for (int bit = 0; bit < 8; bit++)
-            crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
+    (void)state;
+    static const struct {
+        struct kind kind;
+        uint64_t bytes;
+    } cases[] = { { { SPNG_COLOR_TYPE_GRAYSCALE, 1, false, false }, 2 * ((W + 7) / 8) },
+                  { { SPNG_COLOR_TYPE_TRUECOLOR, 8, false, false }, 2 * 3 * W },
+                  { { SPNG_COLOR_TYPE_TRUECOLOR, 8, true, false }, 2 * 3 * W + 4 * W },
+                  { { SPNG_COLOR_TYPE_INDEXED, 4, false, false }, 2 * ((W + 1) / 2) },
+                  { { SPNG_COLOR_TYPE_TRUECOLOR_ALPHA, 16, false, false }, 2 * 8 * W } };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct bytes png = make_png(&cases[i].kind);
+        struct heed_image_info info;
+        struct heed_error error;
+        assert_int_equal(heed_image_probe(png.data, png.size, &no_limits, &info, &error), HEED_OK);
+        assert_int_equal(info.codec_bytes, cases[i].bytes);
+        free(png.data);
     }
-    return ~crc;
-}
-
-static void put_big_endian(uint8_t *to, uint32_t value)
-{
-    for (int i = 0; i < 4; i++)
-        to[i] = (uint8_t)(value >> (24 - 8 * i));
-}
-
-/* A text of so many bytes between the header and the pixels. */
-static struct bytes with_text(struct bytes png, uint32_t size)
-{
-    enum { HEADER_END = 8 + 25 };
-    struct bytes longer = { malloc(png.size + size + 12), png.size + size + 12 };
-    uint8_t *const chunk = longer.data + HEADER_END;
-    memcpy(longer.data, png.data, HEADER_END);
-    put_big_endian(chunk, size);
-    memcpy(chunk + 4, "tEXt", 4);
-    memset(chunk + 8, 'a', size);
-    chunk[8 + 3] = 0; /* the end of its keyword */
-    put_big_endian(chunk + 8 + size, checksum(chunk + 4, size + 4));
-    memcpy(chunk + 12 + size, png.data + HEADER_END, png.size - HEADER_END);
-    free(png.data);
-    return longer;
 }
 
 static void chunks_beside_the_pixels_are_read_up_to_a_limit(void **state)
@@ -312,7 +334,11 @@ static void chunks_beside_the_pixels_are_read_up_to_a_limit(void **state)
     const struct kind kind = { SPNG_COLOR_TYPE_TRUECOLOR, 8, false, false };
     const uint32_t sizes[] = { 1 << 20, 9 << 20 };
     for (int i = 0; i < 2; i++) {
-        struct bytes png = with_text(make_png(&kind, NULL), sizes[i]);
+        char *const text = malloc(sizes[i]);
+        memset(text, 'a', sizes[i]);
+        text[3] = '\0'; /* the end of its keyword */
+        struct bytes png = with_chunk(make_png(&kind), HEADER_END, "tEXt", text, sizes[i]);
+        free(text);
         struct decoded d = decode(png.data, png.size);
         assert_int_equal(d.status, i == 0 ? HEED_OK : HEED_BAD_IMAGE);
         free(d.block);
@@ -329,6 +355,8 @@ static void encoded_rgb_decodes_to_the_same_bytes(void **state)
     const struct heed_image image = { .rgb = rgb, .width = W, .height = H };
     struct bytes png;
     struct heed_error error;
+    const struct heed_image none = { .rgb = rgb, .width = W };
+    assert_int_equal(heed_image_encode_png(&none, NULL, &png.data, &png.size, &error), HEED_BAD_ARGUMENT);
     assert_int_equal(heed_image_encode_png(&image, NULL, &png.data, &png.size, &error), HEED_OK);
     struct decoded d = decode(png.data, png.size);
     assert_int_equal(d.status, HEED_OK);
@@ -391,6 +419,7 @@ int main(void)
         cmocka_unit_test(a_file_cut_or_damaged_anywhere_is_refused_with_a_reason),
         cmocka_unit_test(bytes_after_the_end_are_harmless),
         cmocka_unit_test(pixel_limit_is_refused_from_the_header),
+        cmocka_unit_test(the_codec_s_rows_are_told),
         cmocka_unit_test(chunks_beside_the_pixels_are_read_up_to_a_limit),
         cmocka_unit_test(encoded_rgb_decodes_to_the_same_bytes),
         cmocka_unit_test(reading_and_writing_stop_between_two_rows),

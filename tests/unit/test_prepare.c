@@ -137,6 +137,38 @@ static void the_cancelled_pass_computes_nothing(void **state)
     heed_arena_deinit(&arena);
 }
 
+/* Where single precision no longer tells one pixel from the next. The photo's memory ends where it does, for a
+ * sanitizer to see. */
+static void more_rows_than_a_float_can_count_stay_in_the_photo(void **state)
+{
+    (void)state;
+    const struct {
+        size_t side;
+        bool antialias, lying;
+    } cases[] = {
+        { 16777219, true, false }, { 16880031, true, false }, { 16880031, true, true }, { 16777219, false, false }
+    };
+    struct heed_input_spec input = spec;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const size_t side = cases[i].side;
+        const bool lying = cases[i].lying;
+        input.antialias = cases[i].antialias;
+        uint8_t *const rgb = malloc(side * 3);
+        memset(rgb, 200, side * 3);
+        const struct heed_image image = { .rgb = rgb,
+                                          .width = (uint32_t)(lying ? side : 1),
+                                          .height = (uint32_t)(lying ? 1 : side) };
+        struct heed_geometry geometry = { .photo_w = image.width, .photo_h = image.height };
+        geometry.resized_w = geometry.input_w = lying ? 416 : 1;
+        geometry.resized_h = geometry.input_h = lying ? 1 : 416;
+        struct prepared p = prepare(&image, &input, &geometry, 0);
+        for (size_t j = 0; j < (size_t)416 * 3; j++)
+            assert_float_equal(p.input.data[j], (200.0f - spec.mean[j % 3]) * spec.scale[j % 3], 1e-3);
+        free(p.block);
+        free(rgb);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -144,6 +176,7 @@ int main(void)
         cmocka_unit_test(bgr_is_rgb_with_the_channels_turned_round),
         cmocka_unit_test(any_number_of_threads_gives_the_same_bits),
         cmocka_unit_test(the_cancelled_pass_computes_nothing),
+        cmocka_unit_test(more_rows_than_a_float_can_count_stay_in_the_photo),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

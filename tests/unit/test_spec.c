@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -154,6 +156,8 @@ static void what_is_wrong_is_named_with_its_value_and_what_is_allowed(void **sta
     refused(heed_s_text, "\"nms_iou\":0.6,", "", "head.nms_iou is missing");
     refused(heed_s_text, "\"nms_iou\":0.6,", "\"nms_iou\":0.6,\"decay_sigma\":-1,",
             "head.decay_sigma is -1, allowed is a number from 0 to 100");
+    refused(heed_s_text, "\"nms_iou\":0.6,", "\"nms_iou\":0.6,\"decay_sigma\":1e-60,",
+            "allowed is 0, or a number from 0.001 to 100");
     refused(heed_s_text, "\"nms_iou\":0.6,", "\"nms_iou\":0.6,\"nms_iuo\":1,", "head.nms_iuo is not a member");
     refused(heed_s_text, "\"neck\":{", "\"speed\":9,\"neck\":{", "speed is not a member");
     refused(heed_s_text, "\"candidates\":1000", "\"candidates\":1000.5", "allowed is a whole number from 1 to 10000");
@@ -168,6 +172,8 @@ static void what_is_wrong_is_named_with_its_value_and_what_is_allowed(void **sta
     refused(heed_s_text, "\"pool\":14", "\"pool\":7", "mask.pool is 7, allowed is 14");
     refused(heed_s_text, "\"fit\"", "\"fill\"", "input.resize is \"fill\"");
     refused(heed_s_text, "\"long_side\":416", "\"short_side\":416", "input.long_side is missing");
+    refused(heed_s_text, "\"multiple\":32", "\"multiple\":1", "input.multiple is 1, allowed is a whole number from 32");
+    refused(heed_s_text, "\"multiple\":32", "\"multiple\":48", "input.multiple is 48, allowed is a multiple of 32");
     refused(heed_s_text, "\"antialias\":true", "\"antialias\":1", "input.antialias is 1, allowed is true or false");
     refused(heed_s_text, "\"scale\":[0.5,", "\"scale\":[0,", "input.scale is 0");
     refused(heed_s_text, "\"scale\":[0.5,0.25,1]", "\"scale\":[1,1,1],\"std\":[1,1,1]", "input.scale is not a member");
@@ -190,6 +196,32 @@ static void attention_that_could_not_stand_is_refused(void **state)
     refused(heed_s_text, "\"normalization\":\"scaling\",", "", "attention[0].scale stands only beside");
     refused(mask_rcnn_text, "\"attention\":[]", "\"attention\":[1]", "attention[0] is not an object");
     refused(mask_rcnn_text, "\"attention\":[]", "\"attention\":[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]", "at most 16");
+}
+
+static void more_pairs_of_cell_and_class_than_can_be_numbered_are_refused(void **state)
+{
+    (void)state;
+    enum { LABELS = 4200, LABEL_BYTES = 24 };
+    char *const many = calloc(LABELS, LABEL_BYTES), *text = NULL;
+    size_t size = 0;
+    for (int i = 0; i < LABELS; i++)
+        size += (size_t)sprintf(many + size, "%s{\"id\":1,\"name\":\"x\"}", i ? "," : "[");
+    many[size++] = ']';
+    const char *const at = strstr(heed_s_text, "416");
+    for (int large = 0; large < 2; large++) {
+        assert_true(asprintf(&text, "%.*s%s%s", (int)(at - heed_s_text), heed_s_text, large ? "8192" : "4096", at + 3) >
+                    0);
+        struct heed_spec spec;
+        struct heed_error error = { 0 };
+        assert_int_equal(heed_spec_parse("x.json", text, strlen(text), many, size, &spec, &error),
+                         large ? HEED_BAD_MODEL : HEED_OK);
+        if (large)
+            assert_string_equal(error.text, "x.json: 4200 labels are too many for an input of 8192 pixels a side");
+        else
+            heed_spec_deinit(&spec);
+        free(text);
+    }
+    free(many);
 }
 
 static void text_that_is_not_json_is_refused_with_its_place(void **state)
@@ -249,6 +281,35 @@ static void a_missing_file_is_named(void **state)
     assert_int_equal(heed_spec_load("/nowhere/model.json", &spec, NULL), HEED_IO);
 }
 
+static void a_pipe_is_not_waited_for(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/heed-test-spec-XXXXXX", path[64];
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/pipe", folder);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    alarm(10);
+    struct heed_spec spec;
+    struct heed_error error;
+    assert_int_equal(heed_spec_load(path, &spec, &error), HEED_IO);
+    assert_non_null(strstr(error.text, "pipe: not a file"));
+    alarm(0);
+    unlink(path);
+    rmdir(folder);
+}
+
+static void a_long_path_leaves_room_for_the_reason(void **state)
+{
+    (void)state;
+    char path[1000];
+    memset(path, 'd', sizeof path);
+    memcpy(path + sizeof path - 12, "/model.json", 12);
+    struct heed_spec spec;
+    struct heed_error error;
+    assert_int_equal(heed_spec_parse(path, "{}", 2, labels_text, strlen(labels_text), &spec, &error), HEED_BAD_MODEL);
+    assert_non_null(strstr(error.text, "d/model.json: name is missing"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -258,10 +319,13 @@ int main(void)
         cmocka_unit_test(every_shipped_description_is_right),
         cmocka_unit_test(what_is_wrong_is_named_with_its_value_and_what_is_allowed),
         cmocka_unit_test(attention_that_could_not_stand_is_refused),
+        cmocka_unit_test(more_pairs_of_cell_and_class_than_can_be_numbered_are_refused),
         cmocka_unit_test(text_that_is_not_json_is_refused_with_its_place),
         cmocka_unit_test(a_description_cut_anywhere_is_refused),
         cmocka_unit_test(wrong_labels_are_refused_in_the_name_of_their_file),
         cmocka_unit_test(a_missing_file_is_named),
+        cmocka_unit_test(a_pipe_is_not_waited_for),
+        cmocka_unit_test(a_long_path_leaves_room_for_the_reason),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
 /* safetensors: what is right is read to the bit, what is wrong is refused by name, whatever the bytes are. */
+#include "weights/file.h"
 #include "weights/weights.h"
 
 #include <math.h>
@@ -7,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -90,9 +92,12 @@ static float half_value(uint16_t half)
 {
     const int exponent = half >> 10 & 31, mantissa = half & 1023;
     const float sign = half & 0x8000 ? -1.0f : 1.0f;
-    if (exponent == 31)
-        return mantissa ? NAN : sign * INFINITY;
     return sign * (exponent ? ldexpf((float)(1024 + mantissa), exponent - 25) : ldexpf((float)mantissa, -24));
+}
+
+static bool half_is_finite(uint16_t half)
+{
+    return (half & 0x7c00) != 0x7c00;
 }
 
 static void every_half_float_becomes_its_value(void **state)
@@ -101,19 +106,46 @@ static void every_half_float_becomes_its_value(void **state)
     static uint16_t halves[65536];
     static float values[65536];
     for (unsigned i = 0; i < 65536; i++)
-        halves[i] = (uint16_t)i;
+        halves[i] = half_is_finite((uint16_t)i) ? (uint16_t)i : 0;
     static const char header[] = "{\"x\":{\"dtype\":\"F16\",\"shape\":[65536],\"data_offsets\":[0,131072]}}";
     struct file file = make_file(header, strlen(header), halves, sizeof halves);
     struct heed_weights *const weights = open_right(&file);
     struct heed_error error;
     assert_int_equal(heed_weights_read(weights, "x", 1, (size_t[]){ 65536 }, values, &error), HEED_OK);
     for (unsigned i = 0; i < 65536; i++) {
-        const float wanted = half_value((uint16_t)i);
-        if (isnan(wanted) ? !isnan(values[i]) : memcmp(&values[i], &wanted, sizeof wanted) != 0)
+        const float wanted = half_value(halves[i]);
+        if (memcmp(&values[i], &wanted, sizeof wanted) != 0)
             fail_msg("half %04x is %a, wanted %a", i, (double)values[i], (double)wanted);
     }
     heed_weights_free(weights);
     free(file.bytes);
+}
+
+static void read_is_refused(const char *header, const void *data, size_t size)
+{
+    struct file file = make_file(header, strlen(header), data, size);
+    struct heed_weights *const weights = open_right(&file);
+    struct heed_error error;
+    float out[3];
+    assert_int_equal(heed_weights_read(weights, "x", 1, (size_t[]){ 3 }, out, &error), HEED_BAD_WEIGHTS);
+    assert_string_equal(error.text, "right: tensor x holds a value that is not a finite number");
+    heed_weights_free(weights);
+    free(file.bytes);
+}
+
+static void values_that_are_not_finite_are_refused(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 65536; i++)
+        if (!half_is_finite((uint16_t)i))
+            read_is_refused("{\"x\":{\"dtype\":\"F16\",\"shape\":[3],\"data_offsets\":[0,6]}}",
+                            (uint16_t[]){ 0, (uint16_t)i, 1 }, 6);
+    static const float wrong[] = { NAN, -NAN, INFINITY, -INFINITY };
+    for (size_t i = 0; i < 4; i++)
+        read_is_refused("{\"x\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,12]}}",
+                        (float[]){ 1, 2, wrong[i] }, 12);
+    read_is_refused("{\"x\":{\"dtype\":\"BF16\",\"shape\":[3],\"data_offsets\":[0,6]}}",
+                    (uint16_t[]){ 0x7f80, 0, 0x7f7f }, 6);
 }
 
 static void a_wrong_shape_is_refused_with_both_shapes(void **state)
@@ -177,6 +209,52 @@ static void an_empty_set_of_tensors_is_a_file(void **state)
     assert_null(heed_weights_unused(weights));
     heed_weights_free(weights);
     free(file.bytes);
+}
+
+static void a_shape_with_a_zero_is_empty_however_large_the_rest(void **state)
+{
+    (void)state;
+    static const char *const shapes[] = { "[4611686018427387904,4,0]", "[0,4611686018427387904,4]" };
+    for (size_t i = 0; i < 2; i++) {
+        char header[128];
+        snprintf(header, sizeof header, "{\"x\":{\"dtype\":\"F32\",\"shape\":%s,\"data_offsets\":[0,0]}}", shapes[i]);
+        struct file file = make_file(header, strlen(header), NULL, 0);
+        struct heed_weights *const weights = open_right(&file);
+        struct heed_weight weight;
+        assert_true(heed_weights_find(weights, "x", &weight));
+        assert_int_equal(weight.count, 0);
+        heed_weights_free(weights);
+        free(file.bytes);
+    }
+}
+
+/* Batch counters are not the only tensors that a file may hold and no model reads. */
+static void newer_types_may_stand_in_a_file(void **state)
+{
+    (void)state;
+    static const char header[] = "{\"x\":{\"dtype\":\"F8_E8M0\",\"shape\":[3],\"data_offsets\":[0,3]},"
+                                 "\"y\":{\"dtype\":\"C64\",\"shape\":[1],\"data_offsets\":[3,11]}}";
+    struct file file = make_file(header, strlen(header), (uint8_t[11]){ 0 }, 11);
+    struct heed_weights *const weights = open_right(&file);
+    float out[3];
+    struct heed_error error;
+    assert_int_equal(heed_weights_read(weights, "x", 1, (size_t[]){ 3 }, out, &error), HEED_BAD_WEIGHTS);
+    assert_non_null(strstr(error.text, "dtype F8_E8M0; F32, F16 and BF16 are read"));
+    heed_weights_free(weights);
+    free(file.bytes);
+}
+
+static void a_header_beyond_the_limit_is_told_the_limit(void **state)
+{
+    (void)state;
+    const uint64_t length = 100000001;
+    uint8_t *const bytes = calloc(1, 8 + length); /* never touched */
+    memcpy(bytes, &length, 8);
+    struct heed_weights *weights;
+    struct heed_error error;
+    assert_int_equal(heed_weights_open_memory("x", bytes, 8 + length, &weights, &error), HEED_BAD_WEIGHTS);
+    assert_string_equal(error.text, "x: a header of 100000001 bytes, limit is 100000000");
+    free(bytes);
 }
 
 static void a_file_cut_at_any_byte_is_refused(void **state)
@@ -245,6 +323,7 @@ static void headers_that_lie_are_refused_by_name(void **state)
     refused("{\"x\":{\"dtype\":\"F32\"}}", 0, "tensor x has no shape");
     refused("{\"x\":{\"dtype\":\"F32\",\"shape\":[1]}}", 4, "tensor x: data_offsets");
     refused(ONE("\"F31\"", "[1]", "[0,4]"), 4, "F31");
+    refused(ONE("\"F4\"", "[2]", "[0,1]"), 1, "dtype F4, which is not read");
     refused(ONE("32", "[1]", "[0,4]"), 4, "dtype");
     refused(ONE("\"F32\"", "[-1]", "[0,4]"), 4, "dimension 0");
     refused(ONE("\"F32\"", "[1.0]", "[0,4]"), 4, "dimension 0");
@@ -294,20 +373,61 @@ static void files_are_mapped_and_missing_ones_named(void **state)
     free(file.bytes);
 }
 
+static void a_pipe_is_not_waited_for(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/heed-test-weights-XXXXXX", path[64];
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/pipe", folder);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    alarm(10);
+    struct heed_weights *weights = NULL;
+    struct heed_error error;
+    assert_int_equal(heed_weights_open(path, &weights, &error), HEED_IO);
+    assert_non_null(strstr(error.text, "pipe: not a file"));
+    alarm(0);
+    unlink(path);
+    rmdir(folder);
+}
+
+static void a_long_path_leaves_room_for_the_reason(void **state)
+{
+    (void)state;
+    char path[1000];
+    memset(path, 'd', sizeof path);
+    memcpy(path + sizeof path - 20, "/model.safetensors", 19);
+    struct heed_weights *weights = NULL;
+    struct heed_error error;
+    assert_int_equal(heed_weights_open_memory(path, (const uint8_t *)"", 0, &weights, &error), HEED_BAD_WEIGHTS);
+    assert_memory_equal(error.text, "...ddd", 6);
+    assert_non_null(strstr(error.text, "d/model.safetensors: 0 bytes are too few for a safetensors file"));
+    for (size_t length = 122; length <= 125; length++) { /* shown whole as long as it fits */
+        const struct heed_file_name name = heed_file_name(path + sizeof path - 2 - length);
+        assert_int_equal(strlen(name.text), length < 123 ? length : 123);
+        assert_int_equal(strncmp(name.text, "...", 3) == 0, length > 123);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tensors_are_read_by_name_whatever_their_order_and_alignment),
         cmocka_unit_test(every_half_float_becomes_its_value),
+        cmocka_unit_test(values_that_are_not_finite_are_refused),
         cmocka_unit_test(a_wrong_shape_is_refused_with_both_shapes),
         cmocka_unit_test(unused_tensors_are_told_but_not_batch_counters),
         cmocka_unit_test(find_tells_a_shape_and_what_is_not_there),
         cmocka_unit_test(an_empty_set_of_tensors_is_a_file),
+        cmocka_unit_test(a_shape_with_a_zero_is_empty_however_large_the_rest),
+        cmocka_unit_test(newer_types_may_stand_in_a_file),
+        cmocka_unit_test(a_header_beyond_the_limit_is_told_the_limit),
         cmocka_unit_test(a_file_cut_at_any_byte_is_refused),
         cmocka_unit_test(a_file_wrong_at_any_byte_does_no_harm),
         cmocka_unit_test(impossible_header_lengths_are_refused),
         cmocka_unit_test(headers_that_lie_are_refused_by_name),
         cmocka_unit_test(files_are_mapped_and_missing_ones_named),
+        cmocka_unit_test(a_pipe_is_not_waited_for),
+        cmocka_unit_test(a_long_path_leaves_room_for_the_reason),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -24,7 +24,7 @@
     INTEGER(body_bytes_max, 33554432, 1024, 1073741824, "largest request body")                                        \
     INTEGER(images_max, 16, 1, 256, "most photos in one request")                                                      \
     INTEGER(pixels_max, 33554432, 1, 1073741824, "most pixels of a photo")                                             \
-    INTEGER(scans_max, 100, 1, 100000, "most scans of a progressive JPEG")                                             \
+    INTEGER(scans_max, 100, 1, 500, "most scans of a progressive JPEG")                                                \
     INTEGER(memory_mb, 0, 0, 1048576, "memory budget in MiB; 0: what the models need and 512 for requests")            \
     INTEGER(connections_max, 2048, 1, 65536, "most connections at a time")                                             \
     INTEGER(header_timeout_ms, 10000, 10, 3600000, "time for a request's headers to arrive")                           \

@@ -258,6 +258,8 @@ static void read_attention_at(const struct section *section, const char *const *
     spec->heads = take_size(section, "heads", 1, CHANNELS_MAX);
     if (scale && spec->normalization != HEED_NORMALIZATION_SCALING)
         complain(section->reader, "%sscale stands only beside normalization \"scaling\"", section->name);
+    if (normalization && spec->type != HEED_ATTENTION_EFFICIENT)
+        complain(section->reader, "%snormalization stands only beside type \"efficient\"", section->name);
     if (spec->heads && (spec->key_channels % spec->heads || spec->value_channels % spec->heads))
         complain(section->reader, "%sheads is %zu, which does not divide key_channels %zu and value_channels %zu",
                  section->name, spec->heads, spec->key_channels, spec->value_channels);

@@ -194,6 +194,8 @@ static void attention_that_could_not_stand_is_refused(void **state)
     refused(heed_s_text, "\"heads\":4", "\"heads\":3", "attention[0].heads is 3, which does not divide");
     refused(heed_s_text, "\"heads\":4", "\"heads\":0", "attention[0].heads is 0");
     refused(heed_s_text, "\"normalization\":\"scaling\",", "", "attention[0].scale stands only beside");
+    refused(heed_s_text, "\"type\":\"efficient\"", "\"type\":\"dot_product\"",
+            "attention[0].normalization stands only beside type \"efficient\"");
     refused(mask_rcnn_text, "\"attention\":[]", "\"attention\":[1]", "attention[0] is not an object");
     refused(mask_rcnn_text, "\"attention\":[]", "\"attention\":[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]", "at most 16");
 }

@@ -33,9 +33,8 @@ def blank(width, height, form="JPEG"):
 
 
 @functools.lru_cache(maxsize=None)
-def slow_photo():
+def slow_photo(size=(1800, 1200) if SANITIZED else (6000, 4000)):
     """Few bytes, much work to decode: many pixels in ten scans. About a second of one core, with sanitizers a few."""
-    size = (1800, 1200) if SANITIZED else (6000, 4000)
     return encode(Image.new("RGB", size, (90, 120, 150)), quality=40, progressive=True)
 
 

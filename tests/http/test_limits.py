@@ -111,7 +111,7 @@ def narrow(serve):
 
 
 def test_work_beyond_the_memory_is_413_with_a_reason_of_its_own_in_every_form(narrow):
-    for body, headers in forms_of(slow_photo()):
+    for body, headers in forms_of(slow_photo((3000, 2000))):
         problem = assert_problem(narrow.detect(body, headers=headers), 413, "memory", "MiB")
         assert problem["type"] == "urn:heed:problem:too_much_memory" and "memory" in problem["title"]
 

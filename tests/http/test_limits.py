@@ -110,6 +110,28 @@ def narrow(serve):
     return serve(threads=1, memory_mb=int(fixed) // (1 << 20) + 17)
 
 
+def test_bodies_that_fitted_when_they_were_announced_and_do_not_any_more(narrow):
+    body = CAT + b"\0" * (12 << 20)
+    head = b"POST /v1/detect HTTP/1.1\r\nHost: heed\r\nContent-Length: %d\r\n\r\n" % len(body)
+    with narrow.connect() as first, narrow.connect() as second:
+        for connection in (first, second):
+            connection.sendall(head)
+        first.sendall(body[:10 << 20])
+        wait_until(lambda: metrics.total(metrics.read(narrow), metrics.IN_FLIGHT_BYTES) >= 10 << 20, what="it holds that")
+        second.sendall(body[:1 << 20])
+        second.settimeout(30)
+        try:
+            while True:
+                second.sendall(body[:1 << 16])
+        except OSError:
+            pass  # closed, as it should be
+        first.sendall(body[10 << 20:])
+        assert read_reply(first).status == 200
+    samples = metrics.read(narrow)
+    assert metrics.total(samples, metrics.REFUSED, reason="no_memory") == 1
+    assert metrics.total(samples, metrics.IN_FLIGHT_BYTES) == 0
+
+
 def test_work_beyond_the_memory_is_413_with_a_reason_of_its_own_in_every_form(narrow):
     for body, headers in forms_of(slow_photo((3000, 2000))):
         problem = assert_problem(narrow.detect(body, headers=headers), 413, "memory", "MiB")

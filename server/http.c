@@ -186,7 +186,8 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **st
         return;
     struct client *const client = exchange->client;
     assert(!exchange->job); /* a connection is suspended as long as its job lives */
-    if (!exchange->replied && (code == MHD_REQUEST_TERMINATED_CLIENT_ABORT || code == MHD_REQUEST_TERMINATED_READ_ERROR))
+    const bool broken_off = code == MHD_REQUEST_TERMINATED_CLIENT_ABORT || code == MHD_REQUEST_TERMINATED_READ_ERROR;
+    if (!exchange->replied && (broken_off || client->socket.half_closed))
         refuse_left(&exchange->reply);
     if (exchange->reply.status)
         srv_exchange_account(http, exchange, exchange->late || code == MHD_REQUEST_TERMINATED_COMPLETED_OK);

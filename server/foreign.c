@@ -40,7 +40,7 @@ static bool may_be_at_fault(const struct client *client)
     }
 }
 
-static struct client *find_at_fault(struct srv_http *http, bool by_length)
+static struct client *search_at_fault(struct srv_http *http, bool by_length)
 {
     struct client *found = NULL;
     size_t count = 0;
@@ -54,6 +54,18 @@ static struct client *find_at_fault(struct srv_http *http, bool by_length)
         }
     }
     return count == 1 ? found : NULL;
+}
+
+/* NULL too while the loop rests from the last search. */
+static struct client *find_at_fault(struct srv_http *http, bool by_length)
+{
+    const uint64_t began_ns = heed_now_ns();
+    if (began_ns < http->next_search_ns)
+        return NULL;
+    struct client *const found = search_at_fault(http, by_length);
+    const uint64_t ended_ns = heed_now_ns();
+    http->next_search_ns = ended_ns + SEARCH_REST * (ended_ns - began_ns);
+    return found;
 }
 
 static void name_refusal(const struct client *client, unsigned status, bool by_length, struct srv_problem *problem)
@@ -81,9 +93,7 @@ static void name_refusal(const struct client *client, unsigned status, bool by_l
 static void take_over_refusal(struct srv_http *http, unsigned status, const char *page)
 {
     const bool by_length = strstr(page, "Content-Length") != NULL;
-    const uint64_t began_ns = heed_now_ns();
-    struct client *const client = began_ns < http->next_search_ns ? NULL : find_at_fault(http, by_length);
-    http->next_search_ns = heed_now_ns() + SEARCH_REST * (heed_now_ns() - began_ns);
+    struct client *const client = find_at_fault(http, by_length);
     struct srv_problem problem;
     name_refusal(client, status, by_length, &problem);
     if (!client) {

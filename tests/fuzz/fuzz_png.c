@@ -1,17 +1,7 @@
 /* A PNG as it is, and with its checksums made right: behind wrong ones nothing would ever be reached. */
+#include "../png_chunks.h"
 #include "decode_any.h"
 #include "fuzz.h"
-
-static uint32_t checksum(const uint8_t *data, size_t size)
-{
-    uint32_t crc = 0xffffffffu;
-    for (size_t i = 0; i < size; i++) {
-        crc ^= data[i];
-        for (int bit = 0; bit < 8; bit++)
-            crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
-    }
-    return ~crc;
-}
 
 static uint32_t big_endian(const uint8_t *b)
 {
@@ -24,12 +14,7 @@ static void repair(uint8_t *png, size_t size)
         const size_t length = big_endian(png + at);
         if (length > size - at - 12)
             return;
-        const uint32_t crc = checksum(png + at + 4, length + 4);
-        uint8_t *const to = png + at + 8 + length;
-        to[0] = (uint8_t)(crc >> 24);
-        to[1] = (uint8_t)(crc >> 16);
-        to[2] = (uint8_t)(crc >> 8);
-        to[3] = (uint8_t)crc;
+        png_put_big_endian(png + at + 8 + length, png_checksum(png + at + 4, length + 4));
         at += 12 + length;
     }
 }

@@ -496,6 +496,14 @@ static void limits_are_refused_from_the_header_and_named(void **state)
     free(jpeg.data);
 }
 
+static void assert_has_more_than_three_scans(const struct bytes *jpeg)
+{
+    struct heed_image_info info;
+    struct heed_error error;
+    const struct heed_image_limits limits = { .scans_max = 3 };
+    assert_int_equal(heed_image_probe(jpeg->data, jpeg->size, &limits, &info, &error), HEED_TOO_LARGE);
+}
+
 /* libjpeg takes a length below 2 as 2 and goes on, and so does the count. */
 static void no_segment_hides_the_scans_behind_it(void **state)
 {
@@ -505,10 +513,7 @@ static void no_segment_hides_the_scans_behind_it(void **state)
         struct bytes jpeg = make_jpeg(64, 48, TJPF_RGB, TJSAMP_444, TJFLAG_PROGRESSIVE);
         jpeg = insert(jpeg, find_marker(&jpeg, SOS, 1), lengths[i], 4);
         assert_shows_picture(jpeg, 64, 48, 4);
-        struct heed_image_info info;
-        struct heed_error error;
-        const struct heed_image_limits limits = { .scans_max = 3 };
-        assert_int_equal(heed_image_probe(jpeg.data, jpeg.size, &limits, &info, &error), HEED_TOO_LARGE);
+        assert_has_more_than_three_scans(&jpeg);
         free(jpeg.data);
     }
 }
@@ -521,10 +526,7 @@ static void no_reserved_marker_hides_the_scans_behind_it(void **state)
     const size_t second = find_marker(&jpeg, SOS, 1);
     const uint8_t reserved[] = { 0xff, 0x02, (uint8_t)((jpeg.size - second) >> 8), (uint8_t)(jpeg.size - second) };
     jpeg = insert(jpeg, second, reserved, sizeof reserved);
-    struct heed_image_info info;
-    struct heed_error error;
-    const struct heed_image_limits limits = { .scans_max = 3 };
-    assert_int_equal(heed_image_probe(jpeg.data, jpeg.size, &limits, &info, &error), HEED_TOO_LARGE);
+    assert_has_more_than_three_scans(&jpeg);
     free(jpeg.data);
 }
 

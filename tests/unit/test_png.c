@@ -2,6 +2,7 @@
 #include "base/arena.h"
 #include "image/codec.h"
 #include "image/decode.h"
+#include "../png_chunks.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -201,23 +202,6 @@ static void every_colour_type_depth_transparency_and_interlacing_decodes(void **
             }
 }
 
-static uint32_t checksum(const uint8_t *data, size_t size)
-{
-    uint32_t crc = 0xffffffffu;
-    for (size_t i = 0; i < size; i++) {
-        crc ^= data[i];
-        for (int bit = 0; bit < 8; bit++)
-            crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
-    }
-    return ~crc;
-}
-
-static void put_big_endian(uint8_t *to, uint32_t value)
-{
-    for (int i = 0; i < 4; i++)
-        to[i] = (uint8_t)(value >> (24 - 8 * i));
-}
-
 enum { HEADER_END = 8 + 25, END_CHUNK = 12 };
 
 /* Another chunk at `at`. */
@@ -226,10 +210,10 @@ static struct bytes with_chunk(struct bytes png, size_t at, const char *type, co
     struct bytes longer = { malloc(png.size + size + 12), png.size + size + 12 };
     uint8_t *const chunk = longer.data + at;
     memcpy(longer.data, png.data, at);
-    put_big_endian(chunk, size);
+    png_put_big_endian(chunk, size);
     memcpy(chunk + 4, type, 4);
     memcpy(chunk + 8, data, size);
-    put_big_endian(chunk + 8 + size, checksum(chunk + 4, size + 4));
+    png_put_big_endian(chunk + 8 + size, png_checksum(chunk + 4, size + 4));
     memcpy(chunk + 12 + size, png.data + at, png.size - at);
     free(png.data);
     return longer;

@@ -54,14 +54,15 @@ typedef void heed_conv_fn(float *y, size_t y_stride, const float *x, const struc
                           const float *weights, size_t n, const struct heed_epilogue *epilogue, size_t row,
                           size_t rows);
 
-/* Winograd's F(m x m, 3x3), m = 4 and 6, for 3x3 convolutions of step 1: p = (m + 2)^2 products where the plain way has
- * 9 m^2 (winograd_transforms.inc). The output is cut into tiles of m x m pixels, counted row-major over the sheet of
- * all images (winograd_sheet.h).
+/* Winograd's F(m x m, 3x3) for 3x3 convolutions, m = 4 and 6 of step 1 and m = 3 of step 2: p = (m + 2)^2 products, or
+ * 49, where the plain way has 9 m^2 (winograd_transforms.inc). The output is cut into tiles of m x m pixels, counted
+ * row-major over the sheet of all images (winograd_sheet.h).
  *
- *     weights g (9, ...)        -> u (p, ...), value by value: what gemm_pack made of the nine taps' matrices (n, k)
- *                                  gives p packed ones; taps are g_stride apart and hold n values, u likewise
+ *     weights g (9, ...)        -> u (q, ...), value by value: what gemm_pack made of the nine taps' matrices (n, k)
+ *                                  gives q packed ones; taps are g_stride apart and hold n values, u likewise. q is p,
+ *                                  or 25 (heed_winograd_matrix tells which is a product's)
  *     tiles [first, first + count) of x -> v, c floats for each tile (v_tile apart) and product (v_stride apart)
- *     m, likewise n floats, m[t][i] = u[i] * v[t][i] -> output pixels, with the epilogue
+ *     m, likewise n floats, m[t][i] = u[product i's] * v[t][i] -> output pixels, with the epilogue
  */
 struct heed_winograd_sheet {
     struct heed_window window; /* of an image; pad <= 2 */
@@ -73,9 +74,9 @@ typedef void heed_winograd_input_fn(float *v, size_t v_tile, size_t v_stride, co
 typedef void heed_winograd_output_fn(float *y, size_t y_stride, const float *m, size_t m_tile, size_t m_stride,
                                      size_t n, const struct heed_winograd_sheet *sheet, size_t first, size_t count,
                                      const struct heed_epilogue *epilogue);
-typedef heed_winograd_weights_fn heed_winograd_weights4_fn, heed_winograd_weights6_fn;
-typedef heed_winograd_input_fn heed_winograd_input4_fn, heed_winograd_input6_fn;
-typedef heed_winograd_output_fn heed_winograd_output4_fn, heed_winograd_output6_fn;
+typedef heed_winograd_weights_fn heed_winograd_weights3_fn, heed_winograd_weights4_fn, heed_winograd_weights6_fn;
+typedef heed_winograd_input_fn heed_winograd_input3_fn, heed_winograd_input4_fn, heed_winograd_input6_fn;
+typedef heed_winograd_output_fn heed_winograd_output3_fn, heed_winograd_output4_fn, heed_winograd_output6_fn;
 
 /* Depthwise convolution of output rows [row, row + rows): weights (kh*kw, c), bias (c) or NULL; activation as in the
  * epilogue (residual unused). y is the first of these rows; its pixels are y_stride apart. */
@@ -129,9 +130,9 @@ struct heed_kernels {
     heed_gemm_tn_fn *gemm_tn;
     heed_im2col_fn *im2col;
     heed_conv_fn *conv;
-    heed_winograd_weights_fn *winograd_weights4, *winograd_weights6;
-    heed_winograd_input_fn *winograd_input4, *winograd_input6;
-    heed_winograd_output_fn *winograd_output4, *winograd_output6;
+    heed_winograd_weights_fn *winograd_weights3, *winograd_weights4, *winograd_weights6;
+    heed_winograd_input_fn *winograd_input3, *winograd_input4, *winograd_input6;
+    heed_winograd_output_fn *winograd_output3, *winograd_output4, *winograd_output6;
     heed_depthwise_fn *depthwise;
     heed_max_pool_fn *max_pool;
     heed_bilinear_fn *bilinear;

@@ -17,10 +17,13 @@
     X(gemm_tn)                                                                                                         \
     X(im2col)                                                                                                          \
     X(conv)                                                                                                            \
+    X(winograd_weights3)                                                                                               \
     X(winograd_weights4)                                                                                               \
     X(winograd_weights6)                                                                                               \
+    X(winograd_input3)                                                                                                 \
     X(winograd_input4)                                                                                                 \
     X(winograd_input6)                                                                                                 \
+    X(winograd_output3)                                                                                                \
     X(winograd_output4)                                                                                                \
     X(winograd_output6)                                                                                                \
     X(depthwise)                                                                                                       \

@@ -10,7 +10,7 @@
 
 static void weights(float *u, size_t u_stride, const float *g, size_t g_stride, size_t n, size_t side)
 {
-    const size_t inputs = side + 2;
+    const size_t inputs = heed_winograd_weights(side);
     for (size_t i = 0; i < n; i++) {
         float columns[MAX][3], to[MAX];
         for (size_t x = 0; x < 3; x++) {
@@ -30,7 +30,7 @@ static void weights(float *u, size_t u_stride, const float *g, size_t g_stride, 
 static void input(float *v, size_t v_tile, size_t v_stride, const float *x, const struct heed_winograd_sheet *sheet,
                   size_t first, size_t count, size_t side)
 {
-    const size_t inputs = side + 2;
+    const size_t inputs = heed_winograd_inputs(side);
     for (size_t t = 0; t < count; t++, v += v_tile) {
         ptrdiff_t pixels[MAX][MAX];
         heed_winograd_pixels(pixels, sheet, first + t, side, HEED_WINOGRAD_INPUT);
@@ -56,7 +56,7 @@ static void output(float *y, size_t y_stride, const float *m, size_t m_tile, siz
                    const struct heed_winograd_sheet *sheet, size_t first, size_t count,
                    const struct heed_epilogue *epilogue, size_t side)
 {
-    const size_t inputs = side + 2;
+    const size_t inputs = heed_winograd_inputs(side);
     for (size_t t = 0; t < count; t++, m += m_tile) {
         ptrdiff_t pixels[MAX][MAX];
         heed_winograd_pixels(pixels, sheet, first + t, side, HEED_WINOGRAD_OUTPUT);
@@ -103,5 +103,6 @@ static void output(float *y, size_t y_stride, const float *m, size_t m_tile, siz
     {                                                                                                                  \
         output(y, y_stride, m, m_tile, m_stride, n, sheet, first, count, epilogue, side);                              \
     }
+SIDE(3)
 SIDE(4)
 SIDE(6)

@@ -1,8 +1,9 @@
-/* A convolution in three steps, chunk by chunk of tiles of 4x4 or 6x6 output pixels, which take p = 36 or 64 products:
+/* A convolution in three steps, chunk by chunk of tiles of 4x4 or 6x6 output pixels, which take p = 36 or 64 products
+ * (of 3x3, which take 49, where the step is 2):
  *
  *     x --transform--> v (p, tiles, in) --p products with u--> m (p, tiles, out) --transform--> y
  *
- * The p matrices u are four or seven times as large as the kernel: too much to keep. A pass makes them, which takes no
+ * The matrices u are three to seven times as large as the kernel: too much to keep. A pass makes them, which takes no
  * longer than fetching them from memory would. They are read once a chunk; v and m are written and read. A chunk is as
  * large as an L2 has room for, and no smaller than makes reading u worth it. Where there are many chunks each is one
  * crew tile, and its v and m never leave a core: there each product takes the place of what the one before it was made
@@ -14,7 +15,6 @@
 #include "layers/tiles.h"
 
 #define TAPS 9
-#define POSITIONS(side) (((side) + 2) * ((side) + 2))
 #define PAD 16                            /* floats: rows a power of two apart would share few cache lines */
 #define CHUNK_FLOATS ((size_t)240 * 1024) /* of v: most of an L2 of 1 MB */
 #define CHUNK_MIN 12                      /* tiles */
@@ -29,7 +29,7 @@
 
 bool heed_conv_winograd_suits(const struct heed_conv_shape *shape)
 {
-    return shape->kernel == 3 && shape->step == 1 && shape->in >= CHANNELS_MIN && shape->out >= CHANNELS_MIN;
+    return shape->kernel == 3 && shape->step <= 2 && shape->in >= CHANNELS_MIN && shape->out >= CHANNELS_MIN;
 }
 
 void heed_conv_winograd_pack(struct heed_loader *loader, struct heed_conv *conv, const float *weights)
@@ -53,12 +53,25 @@ static size_t at_most(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-static struct heed_winograd_sheet sheet_of(const struct heed_tensor *x, const struct heed_tensor *y, size_t pad)
+static size_t square(size_t side)
+{
+    return side * side;
+}
+
+static size_t products_of(size_t side)
+{
+    return square(heed_winograd_inputs(side));
+}
+
+static struct heed_winograd_sheet sheet_of(const struct heed_tensor *x, const struct heed_tensor *y,
+                                           const struct heed_conv_shape *shape)
 {
     size_t across = 1;
-    while (across * across < x->n)
+    while (square(across) < x->n)
         across++;
-    return (struct heed_winograd_sheet){ .window = heed_window(x, y, 3, 1, pad), .images = x->n, .across = across };
+    return (struct heed_winograd_sheet){ .window = heed_window(x, y, 3, shape->step, shape->pad),
+                                         .images = x->n,
+                                         .across = across };
 }
 
 /* The tiles' side that takes the fewest products, making the weights counted as WEIGHTS_TILES tiles. Regions have side
@@ -66,8 +79,10 @@ static struct heed_winograd_sheet sheet_of(const struct heed_tensor *x, const st
  * neighbouring values have nothing in common. */
 static size_t best_side(const struct heed_winograd_sheet *sheet)
 {
-    const size_t products4 = (heed_winograd_tiles(sheet, 4) + WEIGHTS_TILES) * POSITIONS(4);
-    const size_t products6 = (heed_winograd_tiles(sheet, 6) + WEIGHTS_TILES) * POSITIONS(6);
+    if (sheet->window.step == 2)
+        return 3;
+    const size_t products4 = (heed_winograd_tiles(sheet, 4) + WEIGHTS_TILES) * products_of(4);
+    const size_t products6 = (heed_winograd_tiles(sheet, 6) + WEIGHTS_TILES) * products_of(6);
     return sheet->images == 1 && products6 < products4 ? 6 : 4;
 }
 
@@ -89,11 +104,14 @@ struct heed_conv heed_conv_winograd_prepared(struct heed_forward *forward, const
     const struct heed_kernels *const kernels = forward->kernels;
     const size_t packed = kernels->gemm_packed_floats(conv->shape.out, conv->shape.in);
     const struct heed_tensor y = { .h = heed_conv_side(&conv->shape, x->h), .w = heed_conv_side(&conv->shape, x->w) };
-    const struct heed_winograd_sheet sheet = sheet_of(x, &y, conv->shape.pad);
+    const struct heed_winograd_sheet sheet = sheet_of(x, &y, &conv->shape);
     const size_t side = best_side(&sheet);
-    struct weights_run run = { .transform = side == 4 ? kernels->winograd_weights4 : kernels->winograd_weights6,
+    struct weights_run run = { .transform = side == 3   ? kernels->winograd_weights3
+                                            : side == 4 ? kernels->winograd_weights4
+                                                        : kernels->winograd_weights6,
                                .weights = conv->weights,
-                               .transformed = heed_arena_floats(forward->arena, POSITIONS(side), packed),
+                               .transformed =
+                                   heed_arena_floats(forward->arena, square(heed_winograd_weights(side)), packed),
                                .packed = packed };
     if (heed_forward_computes(forward))
         heed_forward_run(forward, conv->name, 0, weights_tile, &run, heed_ceil_div(packed, TRANSFORM_FLOATS));
@@ -135,7 +153,8 @@ static void product_tile(void *arg, size_t index, unsigned lane)
     const size_t position = index % run->positions, tile = index / run->positions * PRODUCT_TILES;
     const size_t at = position * run->matrix + tile * run->row;
     run->kernels->gemm(run->m + at, run->row, run->v + at, run->row,
-                       run->conv->transformed + position * run->kernels->gemm_packed_floats(n, k),
+                       run->conv->transformed +
+                           heed_winograd_matrix(run->conv->side, position) * run->kernels->gemm_packed_floats(n, k),
                        at_most(run->count - tile, PRODUCT_TILES), n, k, &(struct heed_epilogue){ 0 });
 }
 
@@ -211,12 +230,16 @@ void heed_conv_winograd_run(struct heed_forward *forward, const struct heed_conv
     const size_t side = prepared.side;
     struct run run = { .kernels = kernels,
                        .conv = &prepared,
-                       .input = side == 4 ? kernels->winograd_input4 : kernels->winograd_input6,
-                       .output = side == 4 ? kernels->winograd_output4 : kernels->winograd_output6,
-                       .positions = POSITIONS(side),
+                       .input = side == 3   ? kernels->winograd_input3
+                                : side == 4 ? kernels->winograd_input4
+                                            : kernels->winograd_input6,
+                       .output = side == 3   ? kernels->winograd_output3
+                                 : side == 4 ? kernels->winograd_output4
+                                             : kernels->winograd_output6,
+                       .positions = products_of(side),
                        .x = x,
                        .y = y,
-                       .sheet = sheet_of(x, y, shape->pad),
+                       .sheet = sheet_of(x, y, shape),
                        .epilogue = { .bias = conv->bias,
                                      .residual = residual ? residual->data : NULL,
                                      .residual_stride = residual ? residual->stride : 0,

@@ -1,4 +1,4 @@
-/* 3x3 convolutions of step 1 by Winograd's F(4x4, 3x3) and F(6x6, 3x3) (kernels.h); only conv.c calls this. */
+/* 3x3 convolutions of step 1 and 2 by Winograd's way (kernels.h); only conv.c calls this. */
 #ifndef HEED_LAYERS_CONV_WINOGRAD_H
 #define HEED_LAYERS_CONV_WINOGRAD_H
 

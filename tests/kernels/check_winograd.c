@@ -11,9 +11,12 @@
 
 #define PAD 16 /* between the parts of a tile: strides are the caller's to choose */
 
+#define SIDES 3
+static const size_t sides[SIDES] = { 3, 4, 6 };
+
 /* The transforms for tiles of one side. */
 struct side {
-    size_t side, positions;
+    size_t side, positions, matrices;
     heed_winograd_weights_fn *weights;
     heed_winograd_input_fn *input;
     heed_winograd_output_fn *output;
@@ -21,13 +24,15 @@ struct side {
 
 static struct side side_of(const struct heed_kernels *k, size_t side)
 {
-    return side == 4 ? (struct side){ 4, 36, k->winograd_weights4, k->winograd_input4, k->winograd_output4 }
-                     : (struct side){ 6, 64, k->winograd_weights6, k->winograd_input6, k->winograd_output6 };
+    return side == 3   ? (struct side){ 3, 49, 25, k->winograd_weights3, k->winograd_input3, k->winograd_output3 }
+           : side == 4 ? (struct side){ 4, 36, 36, k->winograd_weights4, k->winograd_input4, k->winograd_output4 }
+                       : (struct side){ 6, 64, 64, k->winograd_weights6, k->winograd_input6, k->winograd_output6 };
 }
 
-static struct heed_winograd_sheet sheet_of(size_t h, size_t w, size_t c, size_t gap, size_t pad, size_t images,
-                                           size_t across)
+static struct heed_winograd_sheet sheet_of(size_t side, size_t h, size_t w, size_t c, size_t gap, size_t pad,
+                                           size_t images, size_t across)
 {
+    const size_t step = side == 3 ? 2 : 1;
     return (struct heed_winograd_sheet){
         .window = {
             .h = h,
@@ -36,11 +41,11 @@ static struct heed_winograd_sheet sheet_of(size_t h, size_t w, size_t c, size_t 
             .stride = c + gap,
             .kernel_h = 3,
             .kernel_w = 3,
-            .step = 1,
+            .step = step,
             .pad = pad,
             .dilation = 1,
-            .out_h = h + 2 * pad - 2,
-            .out_w = w + 2 * pad - 2,
+            .out_h = (h + 2 * pad - 3) / step + 1,
+            .out_w = (w + 2 * pad - 3) / step + 1,
         },
         .images = images,
         .across = across,
@@ -56,7 +61,7 @@ static void check_transforms(const struct check *c, const struct heed_winograd_s
     const size_t first = check_random_below(tiles), count = 1 + check_random_below(tiles - first);
     const size_t v_tile = w->c + check_random_below(3), m_tile = n + check_random_below(3);
     const size_t v_stride = count * v_tile + check_random_below(3), m_stride = count * m_tile + check_random_below(3);
-    const struct check_tolerance tolerance = { .absolute = (side == 4 ? 64 : 4096) * FLT_EPSILON };
+    const struct check_tolerance tolerance = { .absolute = (side <= 4 ? 64 : 4096) * FLT_EPSILON };
     float *const x = check_floats(x_floats, -1, 1);
     struct check_pair v, y;
     check_pair_init(&v, (ref.positions - 1) * v_stride + (count - 1) * v_tile + w->c, -1, 1);
@@ -87,7 +92,7 @@ static void check_weights(const struct check *c, size_t side, size_t count)
     const size_t g_stride = count + check_random_below(3), u_stride = count + check_random_below(3);
     float *const g = check_floats(8 * g_stride + count, -1, 1);
     struct check_pair u;
-    check_pair_init(&u, (ref.positions - 1) * u_stride + count, -1, 1);
+    check_pair_init(&u, (ref.matrices - 1) * u_stride + count, -1, 1);
     ref.weights(u.ref, u_stride, g, g_stride, count);
     new.weights(u.new, u_stride, g, g_stride, count);
     check_same(c, &u, (struct check_tolerance){ .absolute = 16 * FLT_EPSILON }, "winograd_weights%zu %zu", side, count);
@@ -104,7 +109,7 @@ static float *products(const struct heed_kernels *kernels, const struct heed_win
     float *const packed = calloc(kernels->gemm_packed_floats(n, k), sizeof *packed);
     side.input(v, v_tile, tiles * v_tile, x, sheet, 0, tiles);
     for (size_t i = 0; i < side.positions; i++) {
-        kernels->gemm_pack(packed, u + i * n * k, k, 1, n, k);
+        kernels->gemm_pack(packed, u + heed_winograd_matrix(side.side, i) * n * k, k, 1, n, k);
         kernels->gemm(m + i * tiles * m_tile, m_tile, v + i * tiles * v_tile, v_tile, packed, tiles, n, k,
                       &(struct heed_epilogue){ 0 });
     }
@@ -119,7 +124,7 @@ static double convolution(const struct heed_window *w, const float *x, const flo
 {
     double sum = 0;
     for (size_t tap = 0; tap < 9; tap++) {
-        const size_t iy = oy + tap / 3 - w->pad, ix = ox + tap % 3 - w->pad;
+        const size_t iy = oy * w->step + tap / 3 - w->pad, ix = ox * w->step + tap % 3 - w->pad;
         for (size_t i = 0; iy < w->h && ix < w->w && i < w->c; i++)
             sum += (double)x[(iy * w->w + ix) * w->stride + i] * (double)weights[(tap * n + j) * w->c + i];
     }
@@ -135,7 +140,7 @@ static void check_convolution(const struct check *c, const struct heed_winograd_
     const size_t image_floats = w->h * w->w * w->stride, x_floats = sheet->images * image_floats;
     const size_t tiles = heed_winograd_tiles(sheet, side), pixels = w->out_h * w->out_w;
     float *const x = check_floats(x_floats, -1, 1), *const weights = check_floats(n * 9 * w->c, -1, 1);
-    float *const u = calloc(new.positions *n * w->c, sizeof *u);
+    float *const u = calloc(new.matrices *n * w->c, sizeof *u);
     new.weights(u, n * w->c, weights, n * w->c, n * w->c);
     float *const m = products(c->new, sheet, side, x, u, n);
     struct check_pair y;
@@ -146,7 +151,7 @@ static void check_convolution(const struct check *c, const struct heed_winograd_
         y.ref[i] = (float)convolution(w, x + image * image_floats, weights, n, pixel % pixels / w->out_w,
                                       pixel % w->out_w, i % n);
     }
-    const float share = side == 4 ? 4 : 16;
+    const float share = side <= 4 ? 4 : 16;
     check_same(c, &y, (struct check_tolerance){ .absolute = share * FLT_EPSILON * (float)(4 + 9 * w->c) },
                "winograd%zu convolution of %zu: %zu x %zu x %zu to %zu pad %zu", side, sheet->images, w->h, w->w, w->c,
                n, w->pad);
@@ -158,14 +163,15 @@ static void check_convolution(const struct check *c, const struct heed_winograd_
 
 void check_winograd(const struct check *c)
 {
-    for (size_t side = 4; side <= 6; side += 2) {
+    for (size_t i = 0; i < SIDES; i++) {
+        const size_t side = sides[i];
         for (size_t channels = 1; channels <= 67; channels++) {
             check_weights(c, side, channels);
             for (size_t turn = 0; turn < 4; turn++) {
                 const size_t images = 1 + check_random_below(5);
                 const struct heed_winograd_sheet sheet =
-                    sheet_of(3 + check_random_below(9), 3 + check_random_below(9), channels, check_random_below(3),
-                             check_random_below(3), images, 1 + check_random_below(images));
+                    sheet_of(side, 3 + check_random_below(9), 3 + check_random_below(9), channels,
+                             check_random_below(3), check_random_below(3), images, 1 + check_random_below(images));
                 const struct heed_epilogue epilogue = { .activation = (enum heed_activation)check_random_below(3),
                                                         .slope = 0.1f };
                 check_transforms(c, &sheet, side, 1 + check_random_below(67), epilogue);
@@ -173,7 +179,7 @@ void check_winograd(const struct check *c)
         }
         for (size_t pad = 0; pad <= 2; pad++) {
             for (size_t across = 1; across <= 3; across++) {
-                const struct heed_winograd_sheet sheet = sheet_of(9, 14, 33, 1, pad, across == 1 ? 1 : 5, across);
+                const struct heed_winograd_sheet sheet = sheet_of(side, 9, 14, 33, 1, pad, across == 1 ? 1 : 5, across);
                 check_convolution(c, &sheet, side, 20);
             }
         }
@@ -209,16 +215,24 @@ static void call_output(const struct heed_kernels *kernels, void *arg)
 
 void bench_winograd(const struct check *c)
 {
-    struct bench_winograd b = { .sheet = sheet_of(24, 24, 256, 0, 1, 1, 1), .n = 256, .tile = 256 + PAD };
-    const size_t x_floats = 24 * 24 * 256, v_floats = 36 * 36 * b.tile + 64 * PAD;
+    struct bench_winograd b = { .n = 256, .tile = 256 + PAD };
+    const size_t x_floats = 24 * 24 * 256,
+                 v_floats = 36 * 36 * b.tile + 64 * PAD; /* side 4 has the most: 36 tiles of 36 */
     b.x = check_floats(x_floats, -1, 1);
     b.y = check_floats(x_floats, -1, 1);
     b.v = check_floats(v_floats, -1, 1);
-    for (b.side = 4; b.side <= 6; b.side += 2) {
+    static const char *const names[SIDES][3] = {
+        { "winograd_weights3 256x16", "winograd_input3 24x24x256", "winograd_output3 12x12x256" },
+        { "winograd_weights4 256x16", "winograd_input4 24x24x256", "winograd_output4 24x24x256" },
+        { "winograd_weights6 256x16", "winograd_input6 24x24x256", "winograd_output6 24x24x256" },
+    };
+    for (size_t i = 0; i < SIDES; i++) {
+        b.side = sides[i];
+        b.sheet = sheet_of(b.side, 24, 24, 256, 0, 1, 1, 1);
         b.stride = heed_winograd_tiles(&b.sheet, b.side) * b.tile + PAD;
-        check_time(c, b.side == 4 ? "winograd_weights4 256x16" : "winograd_weights6 256x16", call_weights, &b, 0);
-        check_time(c, b.side == 4 ? "winograd_input4 24x24x256" : "winograd_input6 24x24x256", call_input, &b, 0);
-        check_time(c, b.side == 4 ? "winograd_output4 24x24x256" : "winograd_output6 24x24x256", call_output, &b, 0);
+        check_time(c, names[i][0], call_weights, &b, 0);
+        check_time(c, names[i][1], call_input, &b, 0);
+        check_time(c, names[i][2], call_output, &b, 0);
     }
     check_free(b.x, x_floats);
     check_free(b.y, x_floats);

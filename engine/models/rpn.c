@@ -36,31 +36,46 @@ void heed_rpn_anchors(size_t level, float anchors[3][4])
 }
 
 struct level {
-    struct heed_tensor logits, deltas; /* (h, w, anchors), (h, w, anchors * 4) */
+    struct heed_tensor logits; /* (h, w, anchors) */
+    struct heed_tensor deltas; /* (best, anchors * 4), of the best anchors' cells */
     float anchors[ANCHORS][4];
     float step_x, step_y; /* input pixels between cells: rounded down, and not 2^n on the last level */
 };
 
-static void decode(const struct level *level, size_t index, float box[4])
+/* The box of anchor `index`, which is the i-th best. */
+static void decode(const struct level *level, size_t index, size_t i, float box[4])
 {
     const size_t cell = index / ANCHORS, anchor = index % ANCHORS;
     const float x = (float)(cell % level->logits.w) * level->step_x,
                 y = (float)(cell / level->logits.w) * level->step_y;
     const float *const base = level->anchors[anchor];
     const float from[4] = { x + base[0], y + base[1], x + base[2], y + base[3] };
-    heed_box_decode(from, level->deltas.data + index * 4, 1, 1, box);
+    heed_box_decode(from, level->deltas.data + (i * ANCHORS + anchor) * 4, 1, 1, box);
+}
+
+/* (best, channels): the cells of the anchors with the largest logits, whose indices come first in `order`. */
+static struct heed_tensor choose_best(struct heed_forward *forward, const struct heed_rpn *rpn,
+                                      const struct heed_tensor *logits, const struct heed_tensor *hidden,
+                                      uint32_t *order)
+{
+    const size_t all = logits->h * logits->w * ANCHORS, best = all < rpn->candidates ? all : rpn->candidates;
+    const struct heed_tensor chosen = heed_forward_tensor(forward, 1, 1, best, hidden->c);
+    if (!heed_forward_computes(forward))
+        return chosen;
+    heed_top_k(order, logits->data, all, best);
+    for (size_t i = 0; i < best; i++)
+        memcpy(chosen.data + i * chosen.stride, hidden->data + order[i] / ANCHORS * hidden->stride,
+               hidden->c * sizeof *chosen.data);
+    return chosen;
 }
 
 /* Appends a level's best. */
-static size_t select_best(const struct heed_rpn *rpn, const struct level *level, uint32_t group, uint32_t *order,
+static size_t append_best(const struct level *level, uint32_t group, const uint32_t *order,
                           const struct heed_geometry *geometry, struct heed_candidate *candidates, size_t count)
 {
-    const size_t all = level->logits.h * level->logits.w * ANCHORS,
-                 best = all < rpn->candidates ? all : rpn->candidates;
-    heed_top_k(order, level->logits.data, all, best);
-    for (size_t i = 0; i < best; i++) {
+    for (size_t i = 0; i < level->deltas.w; i++) {
         struct heed_candidate *const candidate = &candidates[count];
-        decode(level, order[i], candidate->box);
+        decode(level, order[i], i, candidate->box);
         heed_box_clip(candidate->box, geometry->resized_w, geometry->resized_h);
         if (!heed_box_has_sides(candidate->box, SIDE_MIN))
             continue;
@@ -86,12 +101,13 @@ size_t heed_rpn_run(struct heed_forward *forward, const struct heed_rpn *rpn,
         uint32_t *const order = heed_arena_bytes(forward->arena, map->h * map->w * ANCHORS, sizeof *order);
         const struct heed_tensor hidden = heed_conv(forward, &conv, map);
         struct level level = { .logits = heed_conv(forward, &rpn->cls_logits, &hidden),
-                               .deltas = heed_conv(forward, &rpn->bbox_pred, &hidden),
                                .step_x = (float)(geometry->input_w / map->w),
                                .step_y = (float)(geometry->input_h / map->h) };
+        const struct heed_tensor chosen = choose_best(forward, rpn, &level.logits, &hidden, order);
+        level.deltas = heed_conv(forward, &rpn->bbox_pred, &chosen);
         heed_rpn_anchors(i, level.anchors);
         if (heed_forward_computes(forward))
-            count = select_best(rpn, &level, (uint32_t)i, order, geometry, candidates, count);
+            count = append_best(&level, (uint32_t)i, order, geometry, candidates, count);
         heed_arena_release(forward->arena, level_mark);
     }
     size_t kept = heed_arena_counting(forward->arena) ? rpn->proposals : 0;

@@ -62,6 +62,12 @@ struct heed_tensor heed_depthwise(struct heed_forward *forward, const struct hee
                                   const struct heed_tensor *x);
 struct heed_tensor heed_deconv(struct heed_forward *forward, const struct heed_conv *conv, const struct heed_tensor *x);
 
+/* A transposed convolution whose result is not stored: `take` gets it in runs, from any thread, each pixel of
+ * (n, 2 h, 2 w) once. sums (pixels, out) are those of pixels first, first + 2, ... of one row. */
+typedef void heed_deconv_take_fn(void *arg, const float *sums, size_t first, size_t pixels);
+void heed_deconv_each(struct heed_forward *forward, const struct heed_conv *conv, const struct heed_tensor *x,
+                      heed_deconv_take_fn *take, void *arg);
+
 /* Into y, which may be some channels of a wider tensor but may not overlap x; residual is NULL or of y's shape, and may
  * be y. */
 void heed_conv_into(struct heed_forward *forward, const struct heed_conv *conv, const struct heed_tensor *x,

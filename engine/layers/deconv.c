@@ -25,9 +25,11 @@ void heed_deconv_load(struct heed_loader *loader, struct heed_conv *conv, const 
 struct run {
     const struct heed_kernels *kernels;
     const struct heed_conv *conv;
-    const struct heed_tensor *x, *y;
+    const struct heed_tensor *x;
     struct heed_scratch sums; /* (tile pixels, out) */
     size_t tile_pixels;
+    heed_deconv_take_fn *take;
+    void *arg;
 };
 
 static void deconv_tile(void *arg, size_t index, unsigned lane)
@@ -47,30 +49,45 @@ static void deconv_tile(void *arg, size_t index, unsigned lane)
         kernels->gemm(sums, shape->out, x->data + first * x->stride, x->stride,
                       run->conv->weights + tap * kernels->gemm_packed_floats(shape->out, shape->in), count, shape->out,
                       shape->in, &epilogue);
-        for (size_t i = 0; i < count; i++) {
-            const size_t pixel = first + i, row = pixel / x->w; /* rows of all images are one column of rows */
-            const size_t to = (2 * row + tap / 2) * run->y->w + 2 * (pixel % x->w) + tap % 2;
-            memcpy(run->y->data + to * run->y->stride, sums + i * shape->out, shape->out * sizeof *sums);
+        for (size_t i = 0, pixels; i < count; i += pixels) {
+            const size_t pixel = first + i, row = pixel / x->w, column = pixel % x->w;
+            pixels = count - i < x->w - column ? count - i : x->w - column;
+            run->take(run->arg, sums + i * shape->out, (2 * row + tap / 2) * 2 * x->w + 2 * column + tap % 2, pixels);
         }
     }
 }
 
-struct heed_tensor heed_deconv(struct heed_forward *forward, const struct heed_conv *conv, const struct heed_tensor *x)
+void heed_deconv_each(struct heed_forward *forward, const struct heed_conv *conv, const struct heed_tensor *x,
+                      heed_deconv_take_fn *take, void *arg)
 {
     const struct heed_conv_shape *const shape = &conv->shape;
     assert(x->c == shape->in);
-    const struct heed_tensor y = heed_forward_tensor(forward, x->n, 2 * x->h, 2 * x->w, shape->out);
     const size_t pixels = heed_tensor_pixels(x);
     const size_t mark = heed_arena_mark(forward->arena);
     struct run run = { .kernels = forward->kernels,
                        .conv = conv,
                        .x = x,
-                       .y = &y,
-                       .tile_pixels = heed_tile_items(pixels, shape->in + 5 * shape->out, 48) };
+                       .tile_pixels = heed_tile_items(pixels, shape->in + 5 * shape->out, 48),
+                       .take = take,
+                       .arg = arg };
     run.sums = heed_forward_scratch(forward, run.tile_pixels * shape->out);
     if (heed_forward_computes(forward))
         heed_forward_run(forward, conv->name, (uint64_t)pixels * 4 * shape->in * shape->out, deconv_tile, &run,
                          heed_ceil_div(pixels, run.tile_pixels));
     heed_arena_release(forward->arena, mark);
+}
+
+/* To the tensor: rows of all images are one column of rows. */
+static void store(void *arg, const float *sums, size_t first, size_t pixels)
+{
+    const struct heed_tensor *const y = arg;
+    for (size_t i = 0; i < pixels; i++)
+        memcpy(y->data + (first + 2 * i) * y->stride, sums + i * y->c, y->c * sizeof *sums);
+}
+
+struct heed_tensor heed_deconv(struct heed_forward *forward, const struct heed_conv *conv, const struct heed_tensor *x)
+{
+    struct heed_tensor y = heed_forward_tensor(forward, x->n, 2 * x->h, 2 * x->w, conv->shape.out);
+    heed_deconv_each(forward, conv, x, store, &y);
     return y;
 }

@@ -8,7 +8,6 @@ void heed_mask_logits_load(struct heed_loader *loader, struct heed_mask_head *he
 {
     const struct heed_kernels *const kernels = loader->kernels;
     const size_t channels = head->deconv.shape.out, class_floats = kernels->gemm_packed_floats(1, channels);
-    head->logits_name = name;
     head->classes = classes;
     head->logits_bias = heed_loader_read(loader, heed_loader_name(loader, "%s.bias", name), 1, &classes);
     head->logits = heed_loader_floats(loader, classes * class_floats);
@@ -21,22 +20,19 @@ void heed_mask_logits_load(struct heed_loader *loader, struct heed_mask_head *he
 struct logits_run {
     const struct heed_kernels *kernels;
     const struct heed_mask_head *head;
-    const struct heed_tensor *x;
     const struct heed_found *found;
     float *logits;
 };
 
-/* One region. */
-static void logits_tile(void *arg, size_t index, unsigned lane)
+/* What the transposed convolution makes of some pixels -> their logits. */
+static void take_logits(void *arg, const float *features, size_t first, size_t pixels)
 {
-    (void)lane;
     const struct logits_run *const run = arg;
     const struct heed_mask_head *const head = run->head;
-    const struct heed_tensor *const x = run->x;
-    const size_t class_index = head->classes == 1 ? 0 : run->found[index].class_index;
-    run->kernels->gemm(run->logits + index * HEED_MASK_SIDE * HEED_MASK_SIDE, 1, heed_tensor_at(x, index, 0, 0),
-                       x->stride, head->logits + class_index * run->kernels->gemm_packed_floats(1, x->c),
-                       HEED_MASK_SIDE * HEED_MASK_SIDE, 1, x->c,
+    const size_t channels = head->deconv.shape.out, region = first / (HEED_MASK_SIDE * HEED_MASK_SIDE);
+    const size_t class_index = head->classes == 1 ? 0 : run->found[region].class_index;
+    run->kernels->gemm(run->logits + first, 2, features, channels,
+                       head->logits + class_index * run->kernels->gemm_packed_floats(1, channels), pixels, 1, channels,
                        &(struct heed_epilogue){ .bias = head->logits_bias + class_index });
 }
 
@@ -57,11 +53,9 @@ static void run_group(struct heed_forward *forward, const struct heed_mask_head 
         spare = x;
     }
     heed_attention_run(forward, head->attention, &x);
-    x = heed_deconv(forward, &head->deconv, &x);
-    assert(x.h == HEED_MASK_SIDE && x.w == HEED_MASK_SIDE);
-    struct logits_run run = { .kernels = forward->kernels, .head = head, .x = &x, .found = found, .logits = logits };
-    if (heed_forward_computes(forward))
-        heed_forward_run(forward, head->logits_name, (uint64_t)heed_tensor_pixels(&x) * x.c, logits_tile, &run, count);
+    assert(2 * x.h == HEED_MASK_SIDE && 2 * x.w == HEED_MASK_SIDE);
+    struct logits_run run = { .kernels = forward->kernels, .head = head, .found = found, .logits = logits };
+    heed_deconv_each(forward, &head->deconv, &x, take_logits, &run);
     heed_arena_release(forward->arena, mark);
 }
 

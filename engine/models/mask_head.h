@@ -16,7 +16,6 @@ struct heed_mask_head {
     size_t conv_count, pool;
     const struct heed_attention *attention; /* on each region, behind the convolutions; NULL for none */
     struct heed_conv deconv;
-    const char *logits_name;
     size_t classes;              /* 1: masks do not depend on the class */
     float *logits, *logits_bias; /* packed, class by class: only the wanted class's logits are computed */
 };

@@ -1,13 +1,13 @@
 /* Reading and comparing API keys. */
 #include "keys.h"
+#include "file.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-enum { KEY_MIN = 8, KEY_MAX = 256 };
+enum { KEY_MIN = 8, KEY_MAX = 256, FILE_BYTES_MAX = 1 << 20 };
 
 static bool is_blank(char c)
 {
@@ -100,40 +100,27 @@ bool srv_keys_parse(struct srv_keys *keys, const char *text, char *error, size_t
     return true;
 }
 
-/* The file's text, to free(); NULL with a sentence in error. */
-static char *read_text(FILE *file, char *error, size_t size)
+/* A line of the text that holds a NUL byte, and so hides what follows; 0 for none. */
+static unsigned line_with_nul(const char *text, size_t length)
 {
-    enum { FILE_MAX = 1 << 20 };
-    char *const text = calloc(1, FILE_MAX + 1);
-    const size_t length = text ? fread(text, 1, FILE_MAX, file) : 0;
-    if (!text || ferror(file)) {
-        snprintf(error, size, "%s", strerror(errno));
-    } else if (length == FILE_MAX) {
-        snprintf(error, size, "it is beyond 1 MiB");
-    } else if (strlen(text) < length) {
-        unsigned number = 1;
-        for (const char *p = text; *p; p++)
-            number += *p == '\n';
-        snprintf(error, size, "line %u: there is a NUL byte in it", number);
-    } else {
-        return text;
-    }
-    free(text);
-    return NULL;
+    if (strlen(text) == length)
+        return 0;
+    unsigned number = 1;
+    for (const char *p = text; *p; p++)
+        number += *p == '\n';
+    return number;
 }
 
 bool srv_keys_load(struct srv_keys *keys, const char *path, char *error, size_t size)
 {
     *keys = (struct srv_keys){ 0 };
-    FILE *const file = fopen(path, "rbe");
-    if (!file) {
-        snprintf(error, size, "%.200s: %s", path, strerror(errno));
-        return false;
-    }
     char inner[160];
-    char *const text = read_text(file, inner, sizeof inner);
-    fclose(file);
-    const bool ok = text && srv_keys_parse(keys, text, inner, sizeof inner);
+    size_t length;
+    char *const text = srv_file_read(path, FILE_BYTES_MAX, &length, inner, sizeof inner);
+    const unsigned number = text ? line_with_nul(text, length) : 0;
+    if (number)
+        snprintf(inner, sizeof inner, "line %u: there is a NUL byte in it", number);
+    const bool ok = text && number == 0 && srv_keys_parse(keys, text, inner, sizeof inner);
     if (!ok)
         snprintf(error, size, "%.200s: %s", path, inner);
     free(text);

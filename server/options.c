@@ -1,6 +1,7 @@
 /* The option table and everything that reads it. Every source (default, file, environment, flag) comes down to one
  * function, set(), that is given a row and a text. */
 #include "options.h"
+#include "file.h"
 #include "heed.h"
 
 #include <ctype.h>
@@ -10,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define FILE_BYTES_MAX ((size_t)1 << 20)
 
 enum kind { INTEGER, TEXT, CHOICE, PATH, PATHS };
 
@@ -264,40 +267,23 @@ bool srv_options_parse_file(struct srv_options *options, const char *json, size_
     return ok;
 }
 
-static char *read_all(FILE *file, size_t *size)
-{
-    enum { FILE_MAX = 1 << 20 };
-    char *const text = malloc(FILE_MAX);
-    if (!text)
-        return NULL;
-    *size = fread(text, 1, FILE_MAX, file);
-    if (ferror(file) || *size == FILE_MAX) {
-        free(text);
-        return NULL;
-    }
-    return text;
-}
-
 static bool read_file(struct srv_options *options, const char *path, struct srv_options_error *error)
 {
-    FILE *const file = fopen(path, "rb");
-    if (!file)
-        return fail(error, "%.200s: %s", path, strerror(errno));
+    struct srv_options_error inner;
     size_t size;
-    char *const text = read_all(file, &size);
-    fclose(file);
+    char *const text = srv_file_read(path, FILE_BYTES_MAX, &size, inner.text, sizeof inner.text);
     char *const folder = strdup(path);
+    if (text && !folder)
+        snprintf(inner.text, sizeof inner.text, "%s", strerror(errno));
     bool ok = text && folder;
-    if (!ok)
-        fail(error, "%.200s cannot be read, or is beyond 1 MiB", path);
     if (ok) {
         char *const slash = strrchr(folder, '/');
         if (slash)
             *slash = '\0';
-        struct srv_options_error inner;
-        ok = srv_options_parse_file(options, text, size, slash ? folder : ".", &inner) ||
-             fail(error, "%.160s: %.200s", path, inner.text);
+        ok = srv_options_parse_file(options, text, size, slash ? folder : ".", &inner);
     }
+    if (!ok)
+        fail(error, "%.160s: %.200s", path, inner.text);
     free(folder);
     free(text);
     return ok;

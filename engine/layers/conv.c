@@ -7,20 +7,46 @@
 #include "layers/conv_winograd.h"
 #include "layers/tiles.h"
 
-void heed_conv_load(struct heed_loader *loader, struct heed_conv *conv, const char *name, struct heed_conv_shape shape)
+static float *read_weights(struct heed_loader *loader, const char *name, const struct heed_conv_shape *shape,
+                           float **bias)
+{
+    return heed_conv_read(loader, name, shape, 4, (size_t[]){ shape->out, shape->in, shape->kernel, shape->kernel },
+                          bias);
+}
+
+static void pack(struct heed_loader *loader, struct heed_conv *conv, const float *weights)
 {
     const struct heed_kernels *const kernels = loader->kernels;
-    const size_t k = shape.kernel * shape.kernel * shape.in;
+    const size_t n = conv->shape.out, k = conv->shape.kernel * conv->shape.kernel * conv->shape.in;
+    conv->weights = heed_loader_floats(loader, kernels->gemm_packed_floats(n, k));
+    if (conv->weights)
+        kernels->gemm_pack(conv->weights, weights, k, 1, n, k);
+}
+
+void heed_conv_load(struct heed_loader *loader, struct heed_conv *conv, const char *name, struct heed_conv_shape shape)
+{
     *conv = (struct heed_conv){ .name = name, .shape = shape };
-    float *const weights = heed_conv_read(loader, name, &shape, 4,
-                                          (size_t[]){ shape.out, shape.in, shape.kernel, shape.kernel }, &conv->bias);
+    float *const weights = read_weights(loader, name, &shape, &conv->bias);
     conv->winograd = !loader->without_winograd && heed_conv_winograd_suits(&shape);
-    if (weights && conv->winograd) {
+    if (weights && conv->winograd)
         heed_conv_winograd_pack(loader, conv, weights);
-    } else if (weights) {
-        conv->weights = heed_loader_floats(loader, kernels->gemm_packed_floats(shape.out, k));
-        if (conv->weights)
-            kernels->gemm_pack(conv->weights, weights, k, 1, shape.out, k);
+    else if (weights)
+        pack(loader, conv, weights);
+    free(weights);
+}
+
+void heed_conv_load_two(struct heed_loader *loader, struct heed_conv *first, struct heed_conv *second, const char *name,
+                        struct heed_conv_shape shape, size_t first_out)
+{
+    assert(shape.kernel == 1 && first_out < shape.out);
+    *first = *second = (struct heed_conv){ .name = name, .shape = shape };
+    first->shape.out = first_out;
+    second->shape.out = shape.out - first_out;
+    float *const weights = read_weights(loader, name, &shape, &first->bias);
+    if (weights) {
+        second->bias = first->bias + first_out;
+        pack(loader, first, weights);
+        pack(loader, second, weights + first_out * shape.in);
     }
     free(weights);
 }

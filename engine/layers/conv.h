@@ -36,6 +36,9 @@ struct heed_conv {
 
 /* NAME is kept by reference: a literal or heed_loader_name's. */
 void heed_conv_load(struct heed_loader *loader, struct heed_conv *conv, const char *name, struct heed_conv_shape shape);
+/* A 1x1 whose first outputs and whose others are computed apart. */
+void heed_conv_load_two(struct heed_loader *loader, struct heed_conv *first, struct heed_conv *second, const char *name,
+                        struct heed_conv_shape shape, size_t first_out);
 void heed_depthwise_load(struct heed_loader *loader, struct heed_conv *conv, const char *name,
                          struct heed_conv_shape shape);
 /* `conv`, a 1x1 of step 1, is from now on both: its input is the depthwise convolution's, which is computed tile by

@@ -63,6 +63,19 @@ static size_t products_of(size_t side)
     return square(heed_winograd_inputs(side));
 }
 
+struct transforms {
+    heed_winograd_weights_fn *weights;
+    heed_winograd_input_fn *input;
+    heed_winograd_output_fn *output;
+};
+
+static struct transforms transforms_of(const struct heed_kernels *k, size_t side)
+{
+    return side == 3   ? (struct transforms){ k->winograd_weights3, k->winograd_input3, k->winograd_output3 }
+           : side == 4 ? (struct transforms){ k->winograd_weights4, k->winograd_input4, k->winograd_output4 }
+                       : (struct transforms){ k->winograd_weights6, k->winograd_input6, k->winograd_output6 };
+}
+
 static struct heed_winograd_sheet sheet_of(const struct heed_tensor *x, const struct heed_tensor *y,
                                            const struct heed_conv_shape *shape)
 {
@@ -106,9 +119,7 @@ struct heed_conv heed_conv_winograd_prepared(struct heed_forward *forward, const
     const struct heed_tensor y = { .h = heed_conv_side(&conv->shape, x->h), .w = heed_conv_side(&conv->shape, x->w) };
     const struct heed_winograd_sheet sheet = sheet_of(x, &y, &conv->shape);
     const size_t side = best_side(&sheet);
-    struct weights_run run = { .transform = side == 3   ? kernels->winograd_weights3
-                                            : side == 4 ? kernels->winograd_weights4
-                                                        : kernels->winograd_weights6,
+    struct weights_run run = { .transform = transforms_of(kernels, side).weights,
                                .weights = conv->weights,
                                .transformed =
                                    heed_arena_floats(forward->arena, square(heed_winograd_weights(side)), packed),
@@ -123,8 +134,7 @@ struct heed_conv heed_conv_winograd_prepared(struct heed_forward *forward, const
 struct run {
     const struct heed_kernels *kernels;
     const struct heed_conv *conv; /* with its transformed weights */
-    heed_winograd_input_fn *input;
-    heed_winograd_output_fn *output;
+    struct transforms transforms;
     size_t positions;
     const struct heed_tensor *x, *y;
     struct heed_winograd_sheet sheet;
@@ -141,8 +151,8 @@ static void input_tile(void *arg, size_t index, unsigned lane)
     (void)lane;
     const struct run *const run = arg;
     const size_t tile = index * TRANSFORM_TILES;
-    run->input(run->v + tile * run->row, run->row, run->matrix, run->x->data, &run->sheet, run->first + tile,
-               at_most(run->count - tile, TRANSFORM_TILES));
+    run->transforms.input(run->v + tile * run->row, run->row, run->matrix, run->x->data, &run->sheet, run->first + tile,
+                          at_most(run->count - tile, TRANSFORM_TILES));
 }
 
 static void product_tile(void *arg, size_t index, unsigned lane)
@@ -163,8 +173,9 @@ static void output_tile(void *arg, size_t index, unsigned lane)
     (void)lane;
     const struct run *const run = arg;
     const size_t tile = index * TRANSFORM_TILES;
-    run->output(run->y->data, run->y->stride, run->m + tile * run->row, run->row, run->matrix, run->conv->shape.out,
-                &run->sheet, run->first + tile, at_most(run->count - tile, TRANSFORM_TILES), &run->epilogue);
+    run->transforms.output(run->y->data, run->y->stride, run->m + tile * run->row, run->row, run->matrix,
+                           run->conv->shape.out, &run->sheet, run->first + tile,
+                           at_most(run->count - tile, TRANSFORM_TILES), &run->epilogue);
 }
 
 static size_t chunk_tiles(const struct run *run)
@@ -182,7 +193,7 @@ static void place_chunk(struct run *run, size_t index, float *v, float *m)
     run->count = at_most(run->chunk, run->tiles - run->first);
 }
 
-static size_t transforms(const struct run *run)
+static size_t pieces(const struct run *run)
 {
     return heed_ceil_div(run->count, TRANSFORM_TILES);
 }
@@ -197,11 +208,11 @@ static void chunk_tile(void *arg, size_t index, unsigned lane)
     struct run run = *(const struct run *)arg;
     float *const m = heed_scratch_lane(&run.scratch, lane);
     place_chunk(&run, index, m + run.matrix, m);
-    for (size_t i = 0; i < transforms(&run); i++)
+    for (size_t i = 0; i < pieces(&run); i++)
         input_tile(&run, i, lane);
     for (size_t i = 0; i < products(&run); i++)
         product_tile(&run, i, lane);
-    for (size_t i = 0; i < transforms(&run); i++)
+    for (size_t i = 0; i < pieces(&run); i++)
         output_tile(&run, i, lane);
 }
 
@@ -215,9 +226,9 @@ static uint64_t multiply_adds(const struct run *run, size_t tiles)
 static void run_shared(struct heed_forward *forward, struct run *run)
 {
     const char *const name = run->conv->name;
-    heed_forward_run(forward, name, 0, input_tile, run, transforms(run));
+    heed_forward_run(forward, name, 0, input_tile, run, pieces(run));
     heed_forward_run(forward, name, multiply_adds(run, run->count), product_tile, run, products(run));
-    heed_forward_run(forward, name, 0, output_tile, run, transforms(run));
+    heed_forward_run(forward, name, 0, output_tile, run, pieces(run));
 }
 
 void heed_conv_winograd_run(struct heed_forward *forward, const struct heed_conv *conv, const struct heed_tensor *x,
@@ -230,12 +241,7 @@ void heed_conv_winograd_run(struct heed_forward *forward, const struct heed_conv
     const size_t side = prepared.side;
     struct run run = { .kernels = kernels,
                        .conv = &prepared,
-                       .input = side == 3   ? kernels->winograd_input3
-                                : side == 4 ? kernels->winograd_input4
-                                            : kernels->winograd_input6,
-                       .output = side == 3   ? kernels->winograd_output3
-                                 : side == 4 ? kernels->winograd_output4
-                                             : kernels->winograd_output6,
+                       .transforms = transforms_of(kernels, side),
                        .positions = products_of(side),
                        .x = x,
                        .y = y,

@@ -1,6 +1,7 @@
 #include "models/gfl.h"
 
 #include <math.h>
+#include <string.h>
 
 #define LEAKY .activation = HEED_ACT_LEAKY, .slope = 0.1f
 
@@ -15,8 +16,8 @@ void heed_gfl_load(struct heed_loader *loader, struct heed_gfl *head, const stru
     heed_conv_load(loader, &head->pw2, heed_loader_name(loader, "head%zu.pw2", stride), pointwise);
     heed_conv_follow(&head->pw1, &head->dw1);
     heed_conv_follow(&head->pw2, &head->dw2);
-    heed_conv_load(loader, &head->out, heed_loader_name(loader, "head%zu.out", stride),
-                   (struct heed_conv_shape){ .in = c, .out = outputs, .kernel = 1, .step = 1 });
+    heed_conv_load_two(loader, &head->logits, &head->distances, heed_loader_name(loader, "head%zu.out", stride),
+                       (struct heed_conv_shape){ .in = c, .out = outputs, .kernel = 1, .step = 1 }, spec->classes);
     head->stride = stride;
     head->classes = spec->classes;
     head->bins = spec->bins;
@@ -59,17 +60,27 @@ static void decode(const struct heed_gfl *head, const float *distances, size_t x
     box[3] = clip(cy + expected_distance(distances + 3 * head->bins, head->bins) * stride, geometry->resized_h);
 }
 
+static bool any_reaches(const float *logits, size_t count, float least)
+{
+    unsigned reached = 0;
+    for (size_t c = 0; c < count; c++)
+        reached |= logits[c] >= least;
+    return reached;
+}
+
 /* Scores above the least, and which (cell, class) they are of. */
-static size_t find(const struct heed_gfl *head, const struct heed_tensor *out, float *scores, uint32_t *pairs)
+static size_t find(const struct heed_gfl *head, const struct heed_tensor *logits, float *scores, uint32_t *pairs)
 {
     const float hopeless = logf(head->score_min / (1 - head->score_min)) - 0.01f; /* spares the sigmoid of nearly all */
     size_t count = 0;
-    for (size_t cell = 0; cell < out->h * out->w; cell++) {
-        const float *const logits = out->data + cell * out->stride;
+    for (size_t cell = 0; cell < logits->h * logits->w; cell++) {
+        const float *const of_cell = logits->data + cell * logits->stride;
+        if (!any_reaches(of_cell, head->classes, hopeless))
+            continue;
         for (size_t c = 0; c < head->classes; c++) {
-            if (logits[c] < hopeless)
+            if (!(of_cell[c] >= hopeless))
                 continue;
-            const float score = sigmoid(logits[c]);
+            const float score = sigmoid(of_cell[c]);
             if (score > head->score_min) {
                 scores[count] = score;
                 pairs[count++] = (uint32_t)(cell * head->classes + c);
@@ -79,34 +90,44 @@ static size_t find(const struct heed_gfl *head, const struct heed_tensor *out, f
     return count;
 }
 
+/* The best pairs: their numbers among `pairs`, best first, in `order`; returns how many (while planning: at most). */
+static size_t choose(struct heed_forward *forward, const struct heed_gfl *head, const struct heed_tensor *logits,
+                     float *scores, uint32_t *pairs, uint32_t *order)
+{
+    const bool computes = heed_forward_computes(forward);
+    const size_t found = computes ? find(head, logits, scores, pairs) : logits->h * logits->w * head->classes;
+    const size_t best = found < head->candidates ? found : head->candidates;
+    if (computes)
+        heed_top_k(order, scores, found, best);
+    return best;
+}
+
 size_t heed_gfl_run(struct heed_forward *forward, const struct heed_gfl *head, const struct heed_tensor *map,
                     const struct heed_geometry *geometry, struct heed_candidate *candidates, size_t count)
 {
-    const size_t mark = heed_arena_mark(forward->arena);
-    const struct heed_tensor out = heed_forward_tensor(forward, 1, map->h, map->w, head->out.shape.out);
-    const size_t hidden_mark = heed_arena_mark(forward->arena);
+    const size_t mark = heed_arena_mark(forward->arena), pairs_max = map->h * map->w * head->classes;
     struct heed_tensor x = heed_conv(forward, &head->pw1, map);
     x = heed_conv(forward, &head->pw2, &x);
-    heed_conv_into(forward, &head->out, &x, NULL, &out);
-    heed_arena_release(forward->arena, hidden_mark);
-
-    const size_t pairs_max = map->h * map->w * head->classes;
+    const struct heed_tensor logits = heed_conv(forward, &head->logits, &x);
     float *const scores = heed_arena_bytes(forward->arena, pairs_max, sizeof *scores);
     uint32_t *const pairs = heed_arena_bytes(forward->arena, pairs_max, sizeof *pairs);
     uint32_t *const order = heed_arena_bytes(forward->arena, pairs_max, sizeof *order);
-    if (heed_forward_computes(forward)) {
-        const size_t found = find(head, &out, scores, pairs);
-        const size_t kept = found < head->candidates ? found : head->candidates;
-        heed_top_k(order, scores, found, kept);
-        for (size_t i = 0; i < kept; i++) {
-            const size_t pair = pairs[order[i]], cell = pair / head->classes;
-            struct heed_candidate *const candidate = &candidates[count];
-            candidate->score = scores[order[i]];
-            candidate->group = (uint32_t)(pair % head->classes);
-            candidate->index = (uint32_t)count++;
-            decode(head, out.data + cell * out.stride + head->classes, cell % out.w, cell / out.w, geometry,
-                   candidate->box);
-        }
+
+    /* Distances of the best alone. */
+    const size_t best = choose(forward, head, &logits, scores, pairs, order);
+    const struct heed_tensor chosen = heed_forward_tensor(forward, 1, 1, best, x.c);
+    for (size_t i = 0; i < best && heed_forward_computes(forward); i++)
+        memcpy(chosen.data + i * chosen.stride, x.data + pairs[order[i]] / head->classes * x.stride,
+               x.c * sizeof *x.data);
+    const struct heed_tensor distances =
+        best > 0 ? heed_conv(forward, &head->distances, &chosen) : (struct heed_tensor){ 0 };
+    for (size_t i = 0; i < best && heed_forward_computes(forward); i++) {
+        const size_t pair = pairs[order[i]], cell = pair / head->classes;
+        struct heed_candidate *const candidate = &candidates[count];
+        candidate->score = scores[order[i]];
+        candidate->group = (uint32_t)(pair % head->classes);
+        candidate->index = (uint32_t)count++;
+        decode(head, distances.data + i * distances.stride, cell % map->w, cell / map->w, geometry, candidate->box);
     }
     heed_arena_release(forward->arena, mark);
     return count;

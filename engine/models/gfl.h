@@ -9,7 +9,8 @@
 #include "results/boxes.h"
 
 struct heed_gfl {
-    struct heed_conv dw1, pw1, dw2, pw2, out;
+    struct heed_conv dw1, pw1, dw2, pw2;
+    struct heed_conv logits, distances; /* of "head<stride>.out" */
     size_t stride; /* input pixels of a cell's side */
     size_t classes, bins, candidates;
     float score_min;

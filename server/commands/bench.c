@@ -300,7 +300,7 @@ static bool read_size(const char *text, uint32_t *width, uint32_t *height)
 static enum heed_status run(struct bench *bench, const char *photo, size_t warm_up, struct heed_error *error)
 {
     enum heed_status status =
-        photo ? srv_file_read(photo, &bench->photo, &bench->photo_size, error) : make_photo(bench, error);
+        photo ? srv_photo_read(photo, &bench->photo, &bench->photo_size, error) : make_photo(bench, error);
     if (status == HEED_OK)
         status = measure(bench, warm_up, error);
     if (status == HEED_OK && bench->profiled_rounds)

@@ -258,7 +258,7 @@ static enum heed_status detect_one(struct run *run, size_t index, struct heed_er
     const uint64_t start_ns = heed_now_ns();
     enum heed_status status = run->draw ? check_picture(run, index, error) : HEED_OK;
     if (status == HEED_OK)
-        status = srv_file_read(photo, &bytes, &size, error);
+        status = srv_photo_read(photo, &bytes, &size, error);
     if (status != HEED_OK)
         return status;
     struct heed_result result;

@@ -1,7 +1,6 @@
 #include "session.h"
+#include "file.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,44 +58,10 @@ enum heed_status srv_session_detect(struct srv_session *session, const uint8_t *
 
 /* ---- Files ---------------------------------------------------------------------------------------- */
 
-static enum heed_status fail(struct heed_error *error, const char *why)
+enum heed_status srv_photo_read(const char *path, uint8_t **bytes, size_t *size, struct heed_error *error)
 {
-    error->status = HEED_IO;
-    snprintf(error->text, sizeof error->text, "%s", why);
-    return HEED_IO;
-}
-
-static enum heed_status read_all(FILE *file, uint8_t **bytes, size_t *size, struct heed_error *error)
-{
-    size_t capacity = 1 << 16;
-    *size = 0;
-    *bytes = malloc(capacity);
-    while (*bytes) {
-        *size += fread(*bytes + *size, 1, capacity - *size, file);
-        if (*size < capacity)
-            break;
-        uint8_t *const larger = realloc(*bytes, capacity *= 2);
-        if (!larger)
-            free(*bytes);
-        *bytes = larger;
-    }
-    if (!*bytes)
-        return fail(error, heed_status_text(HEED_NO_MEMORY));
-    if (!ferror(file))
-        return HEED_OK;
-    const enum heed_status status = fail(error, strerror(errno));
-    free(*bytes);
-    return status;
-}
-
-enum heed_status srv_file_read(const char *path, uint8_t **bytes, size_t *size, struct heed_error *error)
-{
-    const bool standard = strcmp(path, "-") == 0;
-    FILE *const file = standard ? stdin : fopen(path, "rbe");
-    if (!file)
-        return fail(error, strerror(errno));
-    const enum heed_status status = read_all(file, bytes, size, error);
-    if (!standard)
-        fclose(file);
-    return status;
+    *bytes = (uint8_t *)srv_file_read(strcmp(path, "-") == 0 ? NULL : path, SIZE_MAX, size, error->text,
+                                      sizeof error->text);
+    error->status = *bytes ? HEED_OK : HEED_IO;
+    return error->status;
 }

@@ -29,6 +29,6 @@ HEED_CHECKED enum heed_status srv_session_detect(struct srv_session *session, co
                                                  struct heed_error *error);
 
 /* A whole file, "-" for standard input, to free(). */
-HEED_CHECKED enum heed_status srv_file_read(const char *path, uint8_t **bytes, size_t *size, struct heed_error *error);
+HEED_CHECKED enum heed_status srv_photo_read(const char *path, uint8_t **bytes, size_t *size, struct heed_error *error);
 
 #endif

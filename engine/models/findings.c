@@ -29,13 +29,8 @@ void heed_findings_select(struct heed_forward *forward, const struct heed_query 
     if (!heed_forward_computes(forward))
         return;
     const size_t keep = query->detections_max > selection->detections ? query->detections_max : selection->detections;
-    const bool decays = selection->decay_sigma > 0; /* then any survivor may come to be among the best */
     count = drop_unused(selection->labels, candidates, count);
-    size_t kept = heed_nms(candidates, count, selection->nms_iou, decays ? count : keep, suppressed);
-    if (decays) {
-        heed_decay(candidates, kept, selection->decay_sigma);
-        kept = kept < keep ? kept : keep;
-    }
+    const size_t kept = heed_nms(candidates, count, selection->nms_iou, selection->decay_sigma, keep, suppressed);
     for (size_t i = 0; i < kept && findings->count < query->detections_max; i++) {
         const struct heed_candidate *const candidate = &candidates[i];
         if (candidate->score < query->score_min || (query->classes && !query->classes[candidate->group]))

@@ -90,16 +90,42 @@ static size_t find(const struct heed_gfl *head, const struct heed_tensor *logits
     return count;
 }
 
-/* The best pairs: their numbers among `pairs`, best first, in `order`; returns how many (while planning: at most). */
+/* The pairs with the best scores, all where they are few enough: their numbers among `pairs` in `order`. Returns how
+ * many (while planning: at most). */
 static size_t choose(struct heed_forward *forward, const struct heed_gfl *head, const struct heed_tensor *logits,
                      float *scores, uint32_t *pairs, uint32_t *order)
 {
     const bool computes = heed_forward_computes(forward);
     const size_t found = computes ? find(head, logits, scores, pairs) : logits->h * logits->w * head->classes;
-    const size_t best = found < head->candidates ? found : head->candidates;
-    if (computes)
-        heed_top_k(order, scores, found, best);
-    return best;
+    if (found > head->candidates) {
+        if (computes)
+            heed_top_k(order, scores, found, head->candidates);
+        return head->candidates;
+    }
+    for (size_t i = 0; i < found && computes; i++)
+        order[i] = (uint32_t)i;
+    return found;
+}
+
+/* (cells, channels): the cells of `count` pairs, each once, in the order in which pairs name them first; places: which
+ * of them is a cell's. */
+static struct heed_tensor collect_cells(struct heed_forward *forward, const struct heed_gfl *head,
+                                        const struct heed_tensor *x, const uint32_t *pairs, const uint32_t *order,
+                                        size_t count, uint32_t *places)
+{
+    struct heed_tensor cells = heed_forward_tensor(forward, 1, 1, count, x->c);
+    if (!heed_forward_computes(forward))
+        return cells;
+    memset(places, 0xff, x->h * x->w * sizeof *places);
+    cells.w = 0;
+    for (size_t i = 0; i < count; i++) {
+        const size_t cell = pairs[order[i]] / head->classes;
+        if (places[cell] != UINT32_MAX)
+            continue;
+        memcpy(cells.data + cells.w * cells.stride, x->data + cell * x->stride, x->c * sizeof *x->data);
+        places[cell] = (uint32_t)cells.w++;
+    }
+    return cells;
 }
 
 size_t heed_gfl_run(struct heed_forward *forward, const struct heed_gfl *head, const struct heed_tensor *map,
@@ -112,22 +138,24 @@ size_t heed_gfl_run(struct heed_forward *forward, const struct heed_gfl *head, c
     float *const scores = heed_arena_bytes(forward->arena, pairs_max, sizeof *scores);
     uint32_t *const pairs = heed_arena_bytes(forward->arena, pairs_max, sizeof *pairs);
     uint32_t *const order = heed_arena_bytes(forward->arena, pairs_max, sizeof *order);
-
-    /* Distances of the best alone. */
     const size_t best = choose(forward, head, &logits, scores, pairs, order);
-    const struct heed_tensor chosen = heed_forward_tensor(forward, 1, 1, best, x.c);
-    for (size_t i = 0; i < best && heed_forward_computes(forward); i++)
-        memcpy(chosen.data + i * chosen.stride, x.data + pairs[order[i]] / head->classes * x.stride,
-               x.c * sizeof *x.data);
-    const struct heed_tensor distances =
-        best > 0 ? heed_conv(forward, &head->distances, &chosen) : (struct heed_tensor){ 0 };
-    for (size_t i = 0; i < best && heed_forward_computes(forward); i++) {
-        const size_t pair = pairs[order[i]], cell = pair / head->classes;
-        struct heed_candidate *const candidate = &candidates[count];
-        candidate->score = scores[order[i]];
-        candidate->group = (uint32_t)(pair % head->classes);
-        candidate->index = (uint32_t)count++;
-        decode(head, distances.data + i * distances.stride, cell % map->w, cell / map->w, geometry, candidate->box);
+    if (best > 0) {
+        uint32_t *const places = heed_arena_bytes(forward->arena, map->h * map->w, sizeof *places);
+        float(*const boxes)[4] = heed_arena_bytes(forward->arena, best, sizeof *boxes);
+        const struct heed_tensor cells = collect_cells(forward, head, &x, pairs, order, best, places);
+        const struct heed_tensor distances = heed_conv(forward, &head->distances, &cells);
+        size_t decoded = 0;
+        for (size_t i = 0; i < best && heed_forward_computes(forward); i++) {
+            const size_t pair = pairs[order[i]], cell = pair / head->classes, place = places[cell];
+            if (place == decoded)
+                decode(head, distances.data + decoded++ * distances.stride, cell % map->w, cell / map->w, geometry,
+                       boxes[place]);
+            struct heed_candidate *const candidate = &candidates[count];
+            memcpy(candidate->box, boxes[place], sizeof candidate->box);
+            candidate->score = scores[order[i]];
+            candidate->group = (uint32_t)(pair % head->classes);
+            candidate->index = (uint32_t)count++;
+        }
     }
     heed_arena_release(forward->arena, mark);
     return count;

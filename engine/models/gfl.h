@@ -19,7 +19,7 @@ struct heed_gfl {
 /* "head<stride>.dw1" and so on. */
 void heed_gfl_load(struct heed_loader *loader, struct heed_gfl *head, const struct heed_spec *spec, size_t stride);
 
-/* Appends the level's best (cell, class) pairs above score_min, best first, at most head->candidates: boxes in input
+/* Appends the level's best (cell, class) pairs above score_min, at most head->candidates: boxes in input
  * pixels clipped to what shows the photo, group the class. Returns the new count: unchanged while planning. */
 size_t heed_gfl_run(struct heed_forward *forward, const struct heed_gfl *head, const struct heed_tensor *map,
                     const struct heed_geometry *geometry, struct heed_candidate *candidates, size_t count);

@@ -112,7 +112,7 @@ size_t heed_rpn_run(struct heed_forward *forward, const struct heed_rpn *rpn,
     }
     size_t kept = heed_arena_counting(forward->arena) ? rpn->proposals : 0;
     if (heed_forward_computes(forward)) {
-        kept = heed_nms(candidates, count, rpn->nms_iou, rpn->proposals, suppressed);
+        kept = heed_nms(candidates, count, rpn->nms_iou, 0, rpn->proposals, suppressed);
         for (size_t i = 0; i < kept; i++)
             memcpy(proposals[i], candidates[i].box, sizeof proposals[i]);
     }

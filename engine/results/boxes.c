@@ -165,33 +165,38 @@ static float float_limit(double limit)
     return (double)nearest > limit ? nextafterf(nearest, -INFINITY) : nearest;
 }
 
-size_t heed_nms(struct heed_candidate *candidates, size_t count, double iou, size_t keep, uint8_t *suppressed)
+/* Survivors of one group, in falling order of score. */
+static void decay_group(struct heed_candidate *kept, size_t count, float sigma)
+{
+    for (size_t i = 1; i < count; i++) {
+        float overlap = 0;
+        for (size_t j = i; j-- > 0;) {
+            const float iou = heed_box_iou(kept[j].box, kept[i].box);
+            overlap += iou * iou;
+        }
+        kept[i].score *= expf(-overlap / sigma);
+    }
+}
+
+size_t heed_nms(struct heed_candidate *candidates, size_t count, double iou, double decay_sigma, size_t keep,
+                uint8_t *suppressed)
 {
     const float limit = float_limit(iou);
+    const bool decays = decay_sigma > 0; /* then any survivor may come to be among the best */
     /* Group by group, so that the cost is the sum of the groups' squares and not the square of their sum. */
     heapsort_candidates(candidates, count, before_by_group);
     size_t kept = 0;
     for (size_t first = 0, end; first < count; first = end) {
         for (end = first + 1; end < count && candidates[end].group == candidates[first].group;)
             end++;
-        kept += nms_group(candidates + first, end - first, limit, keep, suppressed, candidates + kept);
+        const size_t survivors =
+            nms_group(candidates + first, end - first, limit, decays ? count : keep, suppressed, candidates + kept);
+        if (decays)
+            decay_group(candidates + kept, survivors, (float)decay_sigma);
+        kept += survivors;
     }
     heed_candidates_sort(candidates, kept);
     return kept < keep ? kept : keep;
-}
-
-void heed_decay(struct heed_candidate *kept, size_t count, double sigma)
-{
-    heapsort_candidates(kept, count, before_by_group);
-    for (size_t i = 0; i < count; i++) {
-        float overlap = 0;
-        for (size_t j = i; j-- > 0 && kept[j].group == kept[i].group;) {
-            const float iou = heed_box_iou(kept[j].box, kept[i].box);
-            overlap += iou * iou;
-        }
-        kept[i].score *= expf(-overlap / (float)sigma);
-    }
-    heed_candidates_sort(kept, count);
 }
 
 /* ---- The k largest ------------------------------------------------------------------------------- */

@@ -20,13 +20,12 @@ void heed_candidates_sort(struct heed_candidate *candidates, size_t count);
 
 /* Sorts, then keeps at most `keep` candidates, in order, none of which overlaps a better kept one of its group by more
  * than `iou` (a double, which the float overlap is compared with: torchvision's rule, which decides when they are
- * nearly equal). Returns how many are kept, at the front. `suppressed` is scratch of `count` bytes. */
-size_t heed_nms(struct heed_candidate *candidates, size_t count, double iou, size_t keep, uint8_t *suppressed);
-
-/* Of what suppression kept: each score times exp(-sum of iou^2 / sigma) over the better ones of its group that it
- * overlaps (the Gaussian of Soft-NMS, Bodla et al., ICCV 2017, but greedy suppression comes first, so that no object is
- * found twice). Then sorted as above. */
-void heed_decay(struct heed_candidate *kept, size_t count, double sigma);
+ * nearly equal). Where decay_sigma is above 0, each survivor's score is first multiplied by exp(-sum of iou^2 / sigma)
+ * over the better ones of its group that it overlaps (the Gaussian of Soft-NMS, Bodla et al., ICCV 2017, but greedy
+ * suppression comes first, so that no object is found twice). Returns how many are kept, at the front. `suppressed` is
+ * scratch of `count` bytes. */
+size_t heed_nms(struct heed_candidate *candidates, size_t count, double iou, double decay_sigma, size_t keep,
+                uint8_t *suppressed);
 
 /* Indices of the k largest values, by falling value, ties by rising index; k <= n. `order` is scratch and result, n
  * entries; values that are NaN come last. */

@@ -78,7 +78,7 @@ static void suppression_keeps_what_torchvision_keeps(void **state)
         const size_t count = golden_size(c, "count");
         struct heed_candidate *const candidates = make_candidates(c, count);
         uint8_t *const scratch = malloc(count);
-        const size_t kept = heed_nms(candidates, count, golden_number(c, "iou"), count, scratch);
+        const size_t kept = heed_nms(candidates, count, golden_number(c, "iou"), 0, count, scratch);
         const json_t *const wanted = golden_member(c, "kept");
         assert_int_equal(kept, json_array_size(wanted));
         for (size_t k = 0; k < kept; k++)
@@ -104,7 +104,7 @@ static void an_overlap_at_the_threshold_falls_on_torchvisions_side(void **state)
                 candidates[b].box[corner] = (float)json_number_value(json_array_get(json_array_get(boxes, b), corner));
         assert_float_equal(heed_box_iou(candidates[0].box, candidates[1].box), (float)golden_number(c, "overlap"), 0);
         uint8_t scratch[2];
-        assert_int_equal(heed_nms(candidates, 2, golden_number(c, "iou"), 2, scratch), golden_size(c, "kept"));
+        assert_int_equal(heed_nms(candidates, 2, golden_number(c, "iou"), 0, 2, scratch), golden_size(c, "kept"));
     }
 }
 

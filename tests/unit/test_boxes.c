@@ -86,7 +86,7 @@ static void nms_equals_its_definition_for_any_groups_and_limits(void **state)
             slow[i] = fast[i];
         }
         const double iou = random_float(0, 0.9f);
-        const size_t kept = heed_nms(fast, count, iou, keep, scratch);
+        const size_t kept = heed_nms(fast, count, iou, 0, keep, scratch);
         assert_int_equal(kept, slow_nms(slow, count, iou, keep));
         assert_memory_equal(fast, slow, kept * sizeof *fast);
     }
@@ -100,7 +100,7 @@ static void nms_compares_with_the_threshold_in_double(void **state)
     for (int tenths = 6; tenths <= 7; tenths++) {
         struct heed_candidate c[2] = { { .box = { 0, 0, 10, 10 }, .score = 0.9f, .index = 0 },
                                        { .box = { 0, 0, 10, (float)tenths }, .score = 0.8f, .index = 1 } };
-        assert_int_equal(heed_nms(c, 2, tenths / 10.0, 2, scratch), tenths == 6 ? 1 : 2);
+        assert_int_equal(heed_nms(c, 2, tenths / 10.0, 0, 2, scratch), tenths == 6 ? 1 : 2);
     }
 }
 
@@ -110,10 +110,10 @@ static void nms_keeps_boxes_whose_overlap_equals_the_threshold(void **state)
     struct heed_candidate c[2] = { { .box = { 0, 0, 2, 1 }, .score = 0.9f, .index = 0 },
                                    { .box = { 0, 0, 1, 1 }, .score = 0.8f, .index = 1 } };
     uint8_t scratch[2];
-    assert_int_equal(heed_nms(c, 2, 0.5f, 10, scratch), 2);
-    assert_int_equal(heed_nms(c, 2, 0.499f, 10, scratch), 1);
-    assert_int_equal(heed_nms(c, 0, 0.5f, 10, scratch), 0);
-    assert_int_equal(heed_nms(c, 1, 0.5f, 0, scratch), 0);
+    assert_int_equal(heed_nms(c, 2, 0.5f, 0, 10, scratch), 2);
+    assert_int_equal(heed_nms(c, 2, 0.499f, 0, 10, scratch), 1);
+    assert_int_equal(heed_nms(c, 0, 0.5f, 0, 10, scratch), 0);
+    assert_int_equal(heed_nms(c, 1, 0.5f, 0, 0, scratch), 0);
 }
 
 /* The definition, over all pairs. */
@@ -139,7 +139,8 @@ static void decay_lowers_the_score_of_what_overlaps_a_better_one_of_its_group(vo
         }
         wanted[i] = c[i].score * (float)exp(-overlap / 0.8);
     }
-    heed_decay(c, COUNT, 0.8);
+    uint8_t scratch[COUNT];
+    assert_int_equal(heed_nms(c, COUNT, 1, 0.8, COUNT, scratch), COUNT);
     for (size_t i = 0; i < COUNT; i++) {
         assert_float_equal(c[i].score, wanted[c[i].index], 1e-6);
         assert_true(i == 0 || c[i].score <= c[i - 1].score);

@@ -1,7 +1,8 @@
 /* Overlap, suppression and selection of candidates.
  *
- * Nothing here allocates: sorting is heapsort, selection a heap of the k best seen so far. Both order by one 64-bit key
- * (value first, then the lower index), so equal values have one order only and no sort needs to be stable.
+ * Nothing here allocates: sorting is quicksort that ends as a heapsort where its cuts are bad, so that no order of
+ * boxes makes it slow; selection is a heap of the k best seen so far. Both order by one 64-bit key (value first, then
+ * the lower index), so equal values have one order only and no sort needs to be stable.
  */
 #include "results/boxes.h"
 
@@ -71,9 +72,70 @@ static inline void heapsort_candidates(struct heed_candidate *c, size_t count, b
     }
 }
 
+static inline void swap(struct heed_candidate *a, struct heed_candidate *b)
+{
+    const struct heed_candidate held = *a;
+    *a = *b;
+    *b = held;
+}
+
+static inline void insertion_sort_candidates(struct heed_candidate *c, size_t count, before_fn *before)
+{
+    for (size_t i = 1; i < count; i++) {
+        const struct heed_candidate item = c[i];
+        size_t hole = i;
+        for (; hole > 0 && before(&item, &c[hole - 1]); hole--)
+            c[hole] = c[hole - 1];
+        c[hole] = item;
+    }
+}
+
+/* Cuts at the middle one of the first, the middle and the last: what comes before it, then the rest. Returns where it
+ * stands then. */
+static inline size_t cut_candidates(struct heed_candidate *c, size_t count, before_fn *before)
+{
+    struct heed_candidate *const first = c, *const middle = c + count / 2, *const last = c + count - 1;
+    if (before(middle, first))
+        swap(middle, first);
+    if (before(last, middle))
+        swap(last, middle);
+    if (before(middle, first))
+        swap(middle, first);
+    swap(middle, last - 1);
+    const struct heed_candidate pivot = last[-1];
+    size_t at = 0;
+    for (size_t i = 0; i + 2 < count; i++)
+        if (before(&c[i], &pivot))
+            swap(&c[i], &c[at++]);
+    swap(&c[at], last - 1);
+    return at;
+}
+
+static inline void sort_candidates(struct heed_candidate *c, size_t count, before_fn *before)
+{
+    enum { SMALL = 12, CUTS = 32 };
+    struct part {
+        struct heed_candidate *c;
+        size_t count, cuts; /* cuts: that it may still be cut */
+    } part = { c, count, CUTS }, later[CUTS];
+    for (size_t waiting = 0;; part = later[--waiting]) {
+        while (part.count > SMALL && part.cuts > 0) {
+            const size_t at = cut_candidates(part.c, part.count, before);
+            later[waiting++] = (struct part){ part.c + at + 1, part.count - at - 1, part.cuts - 1 };
+            part = (struct part){ part.c, at, part.cuts - 1 };
+        }
+        if (part.count > SMALL)
+            heapsort_candidates(part.c, part.count, before);
+        else
+            insertion_sort_candidates(part.c, part.count, before);
+        if (waiting == 0)
+            return;
+    }
+}
+
 void heed_candidates_sort(struct heed_candidate *candidates, size_t count)
 {
-    heapsort_candidates(candidates, count, before_by_score);
+    sort_candidates(candidates, count, before_by_score);
 }
 
 /* ---- Overlap ------------------------------------------------------------------------------------- */
@@ -184,7 +246,7 @@ size_t heed_nms(struct heed_candidate *candidates, size_t count, double iou, dou
     const float limit = float_limit(iou);
     const bool decays = decay_sigma > 0; /* then any survivor may come to be among the best */
     /* Group by group, so that the cost is the sum of the groups' squares and not the square of their sum. */
-    heapsort_candidates(candidates, count, before_by_group);
+    sort_candidates(candidates, count, before_by_group);
     size_t kept = 0;
     for (size_t first = 0, end; first < count; first = end) {
         for (end = first + 1; end < count && candidates[end].group == candidates[first].group;)

@@ -43,6 +43,40 @@ static void sort_falls_by_score_then_rises_by_index_and_puts_nan_last(void **sta
         assert_int_equal(c[i].index, wanted[i]);
 }
 
+/* Scores that rise and fall again, and those that fool a quicksort that takes the middle one of three (Musser, 1997).
+ */
+static float pattern(size_t kind, size_t i, size_t count)
+{
+    const size_t half = count / 2;
+    switch (kind) {
+    case 0:
+        return (float)(i < half ? i : count - i);
+    case 1:
+        return (float)(i >= half ? 2 * (i - half + 1) : i % 2 ? half + i : i + 1);
+    case 2:
+        return (float)(i % 7);
+    default:
+        return 0;
+    }
+}
+
+static void sort_is_in_order_for_any_pattern(void **state)
+{
+    (void)state;
+    enum { COUNT = 5000 };
+    static struct heed_candidate c[COUNT];
+    for (size_t kind = 0; kind < 4; kind++) {
+        for (float sign = -1; sign <= 1; sign += 2) {
+            for (size_t i = 0; i < COUNT; i++)
+                c[i] = (struct heed_candidate){ .score = sign * pattern(kind, i, COUNT), .index = (uint32_t)i };
+            heed_candidates_sort(c, COUNT);
+            for (size_t i = 1; i < COUNT; i++)
+                assert_true(c[i].score < c[i - 1].score ||
+                            (c[i].score == c[i - 1].score && c[i].index > c[i - 1].index));
+        }
+    }
+}
+
 static int slow_order(const void *left, const void *right)
 {
     const struct heed_candidate *a = left, *b = right;
@@ -188,6 +222,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(iou_is_intersection_over_union_without_plus_one),
         cmocka_unit_test(sort_falls_by_score_then_rises_by_index_and_puts_nan_last),
+        cmocka_unit_test(sort_is_in_order_for_any_pattern),
         cmocka_unit_test(nms_equals_its_definition_for_any_groups_and_limits),
         cmocka_unit_test(nms_compares_with_the_threshold_in_double),
         cmocka_unit_test(decay_lowers_the_score_of_what_overlaps_a_better_one_of_its_group),

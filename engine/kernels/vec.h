@@ -69,6 +69,14 @@ INLINE void store_part(float *to, vec x, size_t count)
 {
     _mm512_mask_storeu_ps(to, first_lanes(count), (__m512)x);
 }
+INLINE vec larger(vec a, vec b) /* a > b ? a : b */
+{
+    return (vec)_mm512_max_ps((__m512)a, (__m512)b);
+}
+INLINE int any_nan(vec x)
+{
+    return _mm512_cmp_ps_mask((__m512)x, (__m512)x, _CMP_UNORD_Q) != 0;
+}
 #elif defined(__AVX2__)
 INLINE __m256i first_lanes(size_t count)
 {
@@ -82,6 +90,14 @@ INLINE void store_part(float *to, vec x, size_t count)
 {
     _mm256_maskstore_ps(to, first_lanes(count), (__m256)x);
 }
+INLINE vec larger(vec a, vec b) /* a > b ? a : b */
+{
+    return (vec)_mm256_max_ps((__m256)a, (__m256)b);
+}
+INLINE int any_nan(vec x)
+{
+    return _mm256_movemask_ps(_mm256_cmp_ps((__m256)x, (__m256)x, _CMP_UNORD_Q)) != 0;
+}
 #else
 INLINE vec load_part(const float *from, size_t count)
 {
@@ -92,6 +108,18 @@ INLINE vec load_part(const float *from, size_t count)
 INLINE void store_part(float *to, vec x, size_t count)
 {
     memcpy(to, &x, count * sizeof(float));
+}
+INLINE vec larger(vec a, vec b) /* a > b ? a : b */
+{
+    const ivec mask = a > b;
+    return (vec)(((ivec)a & mask) | ((ivec)b & ~mask));
+}
+INLINE int any_nan(vec x)
+{
+    int any = 0;
+    for (size_t i = 0; i < LANES; i++)
+        any |= x[i] != x[i];
+    return any;
 }
 #endif
 

@@ -147,7 +147,7 @@ size_t heed_gfl_run(struct heed_forward *forward, const struct heed_gfl *head, c
         size_t decoded = 0;
         for (size_t i = 0; i < best && heed_forward_computes(forward); i++) {
             const size_t pair = pairs[order[i]], cell = pair / head->classes, place = places[cell];
-            if (place == decoded)
+            if (place == decoded) /* its first pair: places count up in this order */
                 decode(head, distances.data + decoded++ * distances.stride, cell % map->w, cell / map->w, geometry,
                        boxes[place]);
             struct heed_candidate *const candidate = &candidates[count];

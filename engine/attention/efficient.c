@@ -23,8 +23,8 @@
 
 #define BLOCK_FLOATS ((size_t)64 * 1024) /* of T: stays in L2 while X streams by */
 #define GATHER_TILES 16
-#define PART_ROWS_MIN 96 /* a part's T is cleared, written and read once more: few rows are not worth it */
-#define FOLD_ROWS 48
+#define PART_ROWS 96 /* a part's T is cleared, written and read once more: few rows are not worth it */
+#define FOLD_ROWS 64
 
 struct efficient {
     const char *name;
@@ -251,18 +251,25 @@ static size_t max_of(size_t a, size_t b)
     return a > b ? a : b;
 }
 
+/* Of about `size` each, and an even number: two cores are what most have who wait for one photo. */
+static size_t even_pieces(size_t count, size_t size)
+{
+    const size_t pieces = heed_ceil_div(count, size);
+    return pieces + pieces % 2;
+}
+
 static void plan(struct run *run, size_t positions)
 {
     const struct efficient *const e = run->e;
     const size_t head_keys = e->key_channels / e->heads;
     run->positions = positions;
-    run->gather_rows = heed_tile_items(positions, e->channels + e->block, PART_ROWS_MIN);
+    run->gather_rows = heed_tile_items(positions, e->channels + e->block, PART_ROWS);
     run->spread_rows = heed_tile_items(positions, 2 * e->channels + e->key_channels, 48);
     run->blocks = heed_ceil_div(e->key_channels, e->block);
-    const size_t parts_wanted = heed_ceil_div(GATHER_TILES, run->blocks);
-    run->part_rows = heed_ceil_div(heed_ceil_div(positions, parts_wanted), run->gather_rows) * run->gather_rows;
+    const size_t parts = even_pieces(positions, PART_ROWS), wanted = heed_ceil_div(GATHER_TILES, run->blocks);
+    run->part_rows = heed_ceil_div(positions, parts < wanted ? parts : wanted);
     run->parts = heed_ceil_div(positions, run->part_rows);
-    run->fold_rows = head_keys < FOLD_ROWS ? head_keys : FOLD_ROWS;
+    run->fold_rows = heed_ceil_div(head_keys, even_pieces(head_keys, FOLD_ROWS));
     run->fold_tiles = heed_ceil_div(head_keys, run->fold_rows);
 }
 

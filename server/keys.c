@@ -7,7 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { KEY_MIN = 8, KEY_MAX = 256, FILE_BYTES_MAX = 1 << 20 };
+enum { KEY_MIN = 8, KEY_MAX = 256 };
 
 static bool is_blank(char c)
 {
@@ -116,7 +116,7 @@ bool srv_keys_load(struct srv_keys *keys, const char *path, char *error, size_t 
     *keys = (struct srv_keys){ 0 };
     char inner[160];
     size_t length;
-    char *const text = srv_file_read(path, FILE_BYTES_MAX, &length, inner, sizeof inner);
+    char *const text = srv_file_read(path, SRV_TEXT_FILE_BYTES, &length, inner, sizeof inner);
     const unsigned number = text ? line_with_nul(text, length) : 0;
     if (number)
         snprintf(inner, sizeof inner, "line %u: there is a NUL byte in it", number);

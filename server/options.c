@@ -12,8 +12,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FILE_BYTES_MAX ((size_t)1 << 20)
-
 enum kind { INTEGER, TEXT, CHOICE, PATH, PATHS };
 
 struct row {
@@ -271,7 +269,7 @@ static bool read_file(struct srv_options *options, const char *path, struct srv_
 {
     struct srv_options_error inner;
     size_t size;
-    char *const text = srv_file_read(path, FILE_BYTES_MAX, &size, inner.text, sizeof inner.text);
+    char *const text = srv_file_read(path, SRV_TEXT_FILE_BYTES, &size, inner.text, sizeof inner.text);
     char *const folder = strdup(path);
     if (text && !folder)
         snprintf(inner.text, sizeof inner.text, "%s", strerror(errno));
@@ -283,7 +281,7 @@ static bool read_file(struct srv_options *options, const char *path, struct srv_
         ok = srv_options_parse_file(options, text, size, slash ? folder : ".", &inner);
     }
     if (!ok)
-        fail(error, "%.160s: %.200s", path, inner.text);
+        fail(error, "%.200s: %.190s", path, inner.text);
     free(folder);
     free(text);
     return ok;

@@ -56,6 +56,12 @@ INLINE vec broadcast(float x)
 }
 
 /* The first `count` <= LANES floats; the rest is 0 and not touched. */
+/* Lane by lane: where the mask is true (all bits), a; elsewhere b. */
+INLINE vec choose(ivec mask, vec a, vec b)
+{
+    return (vec)(((ivec)a & mask) | ((ivec)b & ~mask));
+}
+
 #if defined(__AVX512F__)
 INLINE __mmask16 first_lanes(size_t count)
 {
@@ -72,10 +78,6 @@ INLINE void store_part(float *to, vec x, size_t count)
 INLINE vec larger(vec a, vec b) /* a > b ? a : b */
 {
     return (vec)_mm512_max_ps((__m512)a, (__m512)b);
-}
-INLINE int any_nan(vec x)
-{
-    return _mm512_cmp_ps_mask((__m512)x, (__m512)x, _CMP_UNORD_Q) != 0;
 }
 #elif defined(__AVX2__)
 INLINE __m256i first_lanes(size_t count)
@@ -94,10 +96,6 @@ INLINE vec larger(vec a, vec b) /* a > b ? a : b */
 {
     return (vec)_mm256_max_ps((__m256)a, (__m256)b);
 }
-INLINE int any_nan(vec x)
-{
-    return _mm256_movemask_ps(_mm256_cmp_ps((__m256)x, (__m256)x, _CMP_UNORD_Q)) != 0;
-}
 #else
 INLINE vec load_part(const float *from, size_t count)
 {
@@ -111,15 +109,7 @@ INLINE void store_part(float *to, vec x, size_t count)
 }
 INLINE vec larger(vec a, vec b) /* a > b ? a : b */
 {
-    const ivec mask = a > b;
-    return (vec)(((ivec)a & mask) | ((ivec)b & ~mask));
-}
-INLINE int any_nan(vec x)
-{
-    int any = 0;
-    for (size_t i = 0; i < LANES; i++)
-        any |= x[i] != x[i];
-    return any;
+    return choose(a > b, a, b);
 }
 #endif
 
@@ -160,12 +150,6 @@ INLINE void copy(float *to, const float *from, size_t n)
 INLINE void clear(float *to, size_t n)
 {
     FOR_VECTORS(n, store_count(to + at, (vec){ 0 }, count));
-}
-
-/* Lane by lane: where the mask is true (all bits), a; elsewhere b. */
-INLINE vec choose(ivec mask, vec a, vec b)
-{
-    return (vec)(((ivec)a & mask) | ((ivec)b & ~mask));
 }
 
 INLINE vec relu(vec x)

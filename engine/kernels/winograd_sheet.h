@@ -8,13 +8,8 @@
 
 #define WINOGRAD_INPUTS_MAX 8 /* a side's: 6 + 2 */
 
-/* Of tiles of side 3 the convolution has step 2, of side 4 and 6 step 1. */
-static inline size_t heed_winograd_step(size_t side)
-{
-    return side == 3 ? 2 : 1;
-}
-
-/* Inputs to a side of a tile, and as many products. */
+/* Inputs to a side of a tile, and as many products. A convolution of step 2 has tiles of side 3, one of step 1 of 4 or
+ * 6. */
 static inline size_t heed_winograd_inputs(size_t side)
 {
     return side == 3 ? 7 : side + 2;

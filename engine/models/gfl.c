@@ -90,36 +90,46 @@ static size_t find(const struct heed_gfl *head, const struct heed_tensor *logits
     return count;
 }
 
-/* The pairs with the best scores, all where they are few enough: their numbers among `pairs` in `order`. Returns how
- * many (while planning: at most). */
-static size_t choose(struct heed_forward *forward, const struct heed_gfl *head, const struct heed_tensor *logits,
-                     float *scores, uint32_t *pairs, uint32_t *order)
+/* (cell, class) pairs above the least score, of which the `count` best are order[0], order[1], ... */
+struct pairs {
+    float *scores;
+    uint32_t *pairs, *order;
+    size_t count; /* while planning: at most */
+};
+
+static struct pairs choose_pairs(struct heed_forward *forward, const struct heed_gfl *head,
+                                 const struct heed_tensor *logits)
 {
+    const size_t all = logits->h * logits->w * head->classes;
+    struct pairs chosen = { .scores = heed_arena_floats(forward->arena, all, 1),
+                            .pairs = heed_arena_bytes(forward->arena, all, sizeof *chosen.pairs),
+                            .order = heed_arena_bytes(forward->arena, all, sizeof *chosen.order) };
     const bool computes = heed_forward_computes(forward);
-    const size_t found = computes ? find(head, logits, scores, pairs) : logits->h * logits->w * head->classes;
-    if (found > head->candidates) {
-        if (computes)
-            heed_top_k(order, scores, found, head->candidates);
-        return head->candidates;
+    const size_t found = computes ? find(head, logits, chosen.scores, chosen.pairs) : all;
+    chosen.count = found < head->candidates ? found : head->candidates;
+    if (!computes)
+        return chosen;
+    if (found > chosen.count) {
+        heed_top_k(chosen.order, chosen.scores, found, chosen.count);
+    } else {
+        for (size_t i = 0; i < found; i++)
+            chosen.order[i] = (uint32_t)i;
     }
-    for (size_t i = 0; i < found && computes; i++)
-        order[i] = (uint32_t)i;
-    return found;
+    return chosen;
 }
 
-/* (cells, channels): the cells of `count` pairs, each once, in the order in which pairs name them first; places: which
- * of them is a cell's. */
+/* (cells, channels): the cells of the pairs, each once, in the order in which pairs name them first; places: which of
+ * them is a cell's. */
 static struct heed_tensor collect_cells(struct heed_forward *forward, const struct heed_gfl *head,
-                                        const struct heed_tensor *x, const uint32_t *pairs, const uint32_t *order,
-                                        size_t count, uint32_t *places)
+                                        const struct heed_tensor *x, const struct pairs *chosen, uint32_t *places)
 {
-    struct heed_tensor cells = heed_forward_tensor(forward, 1, 1, count, x->c);
+    struct heed_tensor cells = heed_forward_tensor(forward, 1, 1, chosen->count, x->c);
     if (!heed_forward_computes(forward))
         return cells;
     memset(places, 0xff, x->h * x->w * sizeof *places);
     cells.w = 0;
-    for (size_t i = 0; i < count; i++) {
-        const size_t cell = pairs[order[i]] / head->classes;
+    for (size_t i = 0; i < chosen->count; i++) {
+        const size_t cell = chosen->pairs[chosen->order[i]] / head->classes;
         if (places[cell] != UINT32_MAX)
             continue;
         memcpy(cells.data + cells.w * cells.stride, x->data + cell * x->stride, x->c * sizeof *x->data);
@@ -128,34 +138,42 @@ static struct heed_tensor collect_cells(struct heed_forward *forward, const stru
     return cells;
 }
 
+/* boxes: room for one of each cell. */
+static size_t append_pairs(const struct heed_gfl *head, const struct heed_tensor *map, const struct pairs *chosen,
+                           const uint32_t *places, const struct heed_tensor *distances,
+                           const struct heed_geometry *geometry, float (*boxes)[4], struct heed_candidate *candidates,
+                           size_t count)
+{
+    size_t decoded = 0;
+    for (size_t i = 0; i < chosen->count; i++) {
+        const size_t pair = chosen->pairs[chosen->order[i]], cell = pair / head->classes, place = places[cell];
+        if (place == decoded) /* its first pair: places count up in this order */
+            decode(head, distances->data + decoded++ * distances->stride, cell % map->w, cell / map->w, geometry,
+                   boxes[place]);
+        struct heed_candidate *const candidate = &candidates[count];
+        memcpy(candidate->box, boxes[place], sizeof candidate->box);
+        candidate->score = chosen->scores[chosen->order[i]];
+        candidate->group = (uint32_t)(pair % head->classes);
+        candidate->index = (uint32_t)count++;
+    }
+    return count;
+}
+
 size_t heed_gfl_run(struct heed_forward *forward, const struct heed_gfl *head, const struct heed_tensor *map,
                     const struct heed_geometry *geometry, struct heed_candidate *candidates, size_t count)
 {
-    const size_t mark = heed_arena_mark(forward->arena), pairs_max = map->h * map->w * head->classes;
+    const size_t mark = heed_arena_mark(forward->arena);
     struct heed_tensor x = heed_conv(forward, &head->pw1, map);
     x = heed_conv(forward, &head->pw2, &x);
     const struct heed_tensor logits = heed_conv(forward, &head->logits, &x);
-    float *const scores = heed_arena_bytes(forward->arena, pairs_max, sizeof *scores);
-    uint32_t *const pairs = heed_arena_bytes(forward->arena, pairs_max, sizeof *pairs);
-    uint32_t *const order = heed_arena_bytes(forward->arena, pairs_max, sizeof *order);
-    const size_t best = choose(forward, head, &logits, scores, pairs, order);
-    if (best > 0) {
+    const struct pairs chosen = choose_pairs(forward, head, &logits);
+    if (chosen.count > 0) {
         uint32_t *const places = heed_arena_bytes(forward->arena, map->h * map->w, sizeof *places);
-        float(*const boxes)[4] = heed_arena_bytes(forward->arena, best, sizeof *boxes);
-        const struct heed_tensor cells = collect_cells(forward, head, &x, pairs, order, best, places);
+        float(*const boxes)[4] = heed_arena_bytes(forward->arena, chosen.count, sizeof *boxes);
+        const struct heed_tensor cells = collect_cells(forward, head, &x, &chosen, places);
         const struct heed_tensor distances = heed_conv(forward, &head->distances, &cells);
-        size_t decoded = 0;
-        for (size_t i = 0; i < best && heed_forward_computes(forward); i++) {
-            const size_t pair = pairs[order[i]], cell = pair / head->classes, place = places[cell];
-            if (place == decoded) /* its first pair: places count up in this order */
-                decode(head, distances.data + decoded++ * distances.stride, cell % map->w, cell / map->w, geometry,
-                       boxes[place]);
-            struct heed_candidate *const candidate = &candidates[count];
-            memcpy(candidate->box, boxes[place], sizeof candidate->box);
-            candidate->score = scores[order[i]];
-            candidate->group = (uint32_t)(pair % head->classes);
-            candidate->index = (uint32_t)count++;
-        }
+        if (heed_forward_computes(forward))
+            count = append_pairs(head, map, &chosen, places, &distances, geometry, boxes, candidates, count);
     }
     heed_arena_release(forward->arena, mark);
     return count;

@@ -11,9 +11,16 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-void srv_clients_init(struct srv_clients *clients, struct srv_loop *loop, srv_client_fn *left, srv_client_fn *late)
+enum {
+    ESTABLISHED = 1, /* TCP_ESTABLISHED of netinet/tcp.h, which linux/tcp.h does not bear beside it */
+    JIFFIES_MS = 20  /* two ticks of the slowest kernel's clock, by which it says when bytes came */
+};
+
+void srv_clients_init(struct srv_clients *clients, struct srv_loop *loop, srv_client_fn *heard, srv_client_fn *left,
+                      srv_client_fn *late)
 {
-    *clients = (struct srv_clients){ .loop = loop, .linger = { .loop = loop }, .left = left, .late = late };
+    *clients =
+        (struct srv_clients){ .loop = loop, .linger = { .loop = loop }, .heard = heard, .left = left, .late = late };
 }
 
 void srv_clients_deinit(struct srv_clients *clients)
@@ -22,25 +29,35 @@ void srv_clients_deinit(struct srv_clients *clients)
     srv_linger_deinit(&clients->linger);
 }
 
-static void on_half_closed(struct srv_watch *watch, uint32_t events)
+static void on_half_closed(struct srv_client *client)
 {
-    struct srv_client *const client = (struct srv_client *)watch;
-    (void)events;
     client->half_closed = true;
     if (client->phase == SRV_CLIENT_WAIT)
         client->all->left(client);
 }
 
+/* First that bytes have come or the client has left; then the latter only, where it was not so at first. */
+static void on_event(struct srv_watch *watch, uint32_t events)
+{
+    struct srv_client *const client = (struct srv_client *)watch;
+    if (events & EPOLLIN && client->phase == SRV_CLIENT_IDLE)
+        client->all->heard(client);
+    if (events & ~(uint32_t)EPOLLIN)
+        on_half_closed(client);
+    else
+        srv_loop_change(client->all->loop, watch, EPOLLRDHUP | EPOLLONESHOT);
+}
+
 void srv_client_open(struct srv_clients *clients, struct srv_client *client, int fd)
 {
     *client = (struct srv_client){
-        .watch = { .fd = fd, .ready = on_half_closed }, .all = clients, .next = clients->first, .link = &clients->first
+        .watch = { .fd = fd, .ready = on_event }, .all = clients, .next = clients->first, .link = &clients->first
     };
     if (client->next)
         client->next->link = &client->next;
     clients->first = client;
     clients->count++;
-    client->watched = srv_loop_add(clients->loop, &client->watch, EPOLLRDHUP | EPOLLONESHOT);
+    client->watched = srv_loop_add(clients->loop, &client->watch, EPOLLIN | EPOLLRDHUP | EPOLLONESHOT);
 }
 
 void srv_client_close(struct srv_client *client)
@@ -70,10 +87,37 @@ static bool ask_kernel(const struct srv_client *client, struct tcp_info *info)
            size >= offsetof(struct tcp_info, tcpi_bytes_received) + sizeof info->tcpi_bytes_received;
 }
 
-bool srv_client_has_sent(const struct srv_client *client)
+/* How many bytes have come; where the kernel does not count, more than any. */
+static uint64_t received(const struct srv_client *client)
 {
     struct tcp_info info;
-    return !ask_kernel(client, &info) || info.tcpi_bytes_received > client->taken;
+    if (!ask_kernel(client, &info))
+        return UINT64_MAX;
+    const bool ended = info.tcpi_bytes_received > 0 && info.tcpi_state != ESTABLISHED;
+    return info.tcpi_bytes_received - ended; /* the end counts as a byte */
+}
+
+bool srv_client_has_sent(const struct srv_client *client)
+{
+    return received(client) > client->taken;
+}
+
+bool srv_client_has_stirred(const struct srv_client *client, uint64_t since_ns)
+{
+    struct tcp_info info;
+    if (client->entered_ns >= since_ns || !ask_kernel(client, &info))
+        return true;
+    const uint64_t silent_ms = info.tcpi_last_data_recv;
+    return silent_ms < JIFFIES_MS || heed_now_ns() - (silent_ms - JIFFIES_MS) * 1000000 >= since_ns;
+}
+
+size_t srv_client_peek(const struct srv_client *client, char *bytes, size_t size)
+{
+    int unread = 0;
+    if (ioctl(client->watch.fd, FIONREAD, &unread) != 0 || unread <= 0 || received(client) != (uint64_t)unread)
+        return 0;
+    const ssize_t got = recv(client->watch.fd, bytes, size, MSG_PEEK | MSG_DONTWAIT);
+    return got > 0 ? (size_t)got : 0;
 }
 
 /* How many bytes more than when it was last asked. */

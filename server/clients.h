@@ -25,7 +25,7 @@ struct srv_clients;
 
 /* Lives in its owner's memory from open to close. */
 struct srv_client {
-    struct srv_watch watch; /* first; tells once that the client has closed its side */
+    struct srv_watch watch; /* first; tells once each that bytes have come and that the client has closed its side */
     struct srv_clients *all;
     struct srv_client *next, **link;
     enum srv_client_phase phase;
@@ -45,11 +45,13 @@ struct srv_clients {
     size_t count;
     size_t active; /* in WAIT or REPLY */
     size_t parting;
-    srv_client_fn *left; /* a client in WAIT has closed its side */
-    srv_client_fn *late; /* a deadline has passed */
+    srv_client_fn *heard; /* the first bytes of a connection lie there to be read */
+    srv_client_fn *left;  /* a client in WAIT has closed its side */
+    srv_client_fn *late;  /* a deadline has passed */
 };
 
-void srv_clients_init(struct srv_clients *clients, struct srv_loop *loop, srv_client_fn *left, srv_client_fn *late);
+void srv_clients_init(struct srv_clients *clients, struct srv_loop *loop, srv_client_fn *heard, srv_client_fn *left,
+                      srv_client_fn *late);
 void srv_clients_deinit(struct srv_clients *clients); /* all must be closed */
 
 void srv_client_open(struct srv_clients *clients, struct srv_client *client, int fd);
@@ -60,6 +62,12 @@ void srv_client_enter(struct srv_client *client, enum srv_client_phase phase, ui
 
 /* Between two requests: has a byte of the next one come? True also where the kernel does not count them. */
 bool srv_client_has_sent(const struct srv_client *client);
+
+/* Has a byte come, or has its phase begun, since then? True also where the kernel does not know. */
+bool srv_client_has_stirred(const struct srv_client *client, uint64_t since_ns);
+
+/* The first bytes of all that has come on the connection, where nothing of it has been read yet; else 0 of them. */
+size_t srv_client_peek(const struct srv_client *client, char *bytes, size_t size);
 
 /* Its reply is late: is it not, by the bytes of it that the client has taken? */
 bool srv_client_takes(struct srv_client *client);

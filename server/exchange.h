@@ -53,6 +53,7 @@ struct srv_http {
     struct srv_watch daemon_watch, mailbox_watch;
     struct srv_clients clients;
     uint64_t next_sweep_ns, next_search_ns;
+    uint64_t run_ns, last_run_ns; /* when libmicrohttpd was let run, and the time before */
     bool mail;      /* something is in the mailbox */
     bool shows_raw; /* libmicrohttpd 0.9: header strings lie as they came */
 };

@@ -23,9 +23,12 @@ static bool has_bad_length(const struct client *client)
     return value && !(value[0] && value[strspn(value, "0123456789")] == '\0' && strlen(value) < 20);
 }
 
-/* True for all whose bytes libmicrohttpd may be reading: false only where it is certain. */
+/* True for all whose bytes libmicrohttpd may be reading: false only where it is certain, as it is of those whose last
+ * bytes it had when it ran before. */
 static bool may_be_at_fault(const struct client *client)
 {
+    if (!srv_client_has_stirred(&client->socket, client->http->last_run_ns))
+        return false;
     switch (client->socket.phase) {
     case SRV_CLIENT_IDLE:
         return srv_client_has_sent(&client->socket);

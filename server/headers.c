@@ -5,16 +5,22 @@
 #include <string.h>
 #include <strings.h>
 
-static bool is_token(const char *text, size_t size)
+/* How many of the first characters a token may have. */
+static size_t span_token(const char *text, size_t size)
 {
     static const char signs[] = "!#$%&'*+-.^_`|~";
     for (size_t i = 0; i < size; i++) {
         const char c = text[i];
         const bool letter = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
         if (!letter && (!c || !strchr(signs, c)))
-            return false;
+            return i;
     }
-    return size > 0;
+    return size;
+}
+
+static bool is_token(const char *text, size_t size)
+{
+    return size > 0 && span_token(text, size) == size;
 }
 
 /* Field values are visible characters, spaces, tabs and bytes above 127. */
@@ -190,6 +196,15 @@ bool srv_headers_lie_plainly(const struct srv_request_line *line, const struct s
         next = header->value + header->value_size + 2;
     }
     return next + 2 == line->method + line->head_size;
+}
+
+bool srv_may_begin_request(const char *bytes, size_t size)
+{
+    size_t begin = 0;
+    while (begin < size && (bytes[begin] == '\r' || bytes[begin] == '\n'))
+        begin++;
+    const size_t method = span_token(bytes + begin, size - begin);
+    return begin + method == size || (method > 0 && bytes[begin + method] == ' ');
 }
 
 bool srv_method_is_common(const char *method)

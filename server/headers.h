@@ -52,6 +52,9 @@ struct srv_request_line {
  * been checked. */
 bool srv_headers_lie_plainly(const struct srv_request_line *line, const struct srv_headers *headers);
 
+/* Can a request begin so: empty lines, if any, a method and a space? What has not come yet is none the less welcome. */
+bool srv_may_begin_request(const char *bytes, size_t size);
+
 /* GET, POST and the like. What else may come as a method has no business here, or is none: such a connection is not
  * read on after its refusal. */
 bool srv_method_is_common(const char *method);

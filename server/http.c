@@ -107,6 +107,21 @@ static void on_left(struct srv_client *client)
     leave(((struct client *)client)->exchange);
 }
 
+/* The first bytes of a connection, before libmicrohttpd reads them: 0.9 closes it without a word where the first line
+ * holds no space, and waits for that line's end even where it has to be something else than HTTP. */
+static void on_heard(struct srv_client *socket)
+{
+    struct client *const client = (struct client *)socket;
+    struct srv_problem problem;
+    char first[64];
+    if (srv_may_begin_request(first, srv_client_peek(socket, first, sizeof first)))
+        return;
+    if (srv_admit_state(client->http->server, &problem))
+        srv_refuse(&problem, SRV_MALFORMED, "this is not HTTP, where a line like \"GET / HTTP/1.1\" comes first");
+    srv_exchange_refuse_late(client, &problem);
+    srv_client_part(socket);
+}
+
 static enum MHD_Result wait_for_job(struct exchange *exchange)
 {
     struct client *const client = exchange->client;
@@ -239,8 +254,8 @@ static void on_connection(void *arg, struct MHD_Connection *connection, void **c
 
 /* ---- The loop ---------------------------------------------------------------------------------------- */
 
-/* A phase took too long, if not for bytes that the client did take. Between requests the connection is closed without a word; in the middle of one, be it of its
- * first line, the client is told first. */
+/* A phase took too long, if not for bytes that the client did take. Between requests the connection is closed without a
+ * word; in the middle of one, be it of its first line, the client is told first. */
 static void on_late(struct srv_client *socket)
 {
     struct client *const client = (struct client *)socket;
@@ -346,6 +361,8 @@ void srv_http_turn(struct srv_http *http)
         srv_clients_sweep(&http->clients, now_ns);
         http->next_sweep_ns = now_ns + TICK_MS * UINT64_C(1000000);
     }
+    http->last_run_ns = http->run_ns;
+    http->run_ns = now_ns;
     MHD_run(http->daemon);
     keep_to_connections_max(http);
 }
@@ -388,7 +405,7 @@ struct srv_http *srv_http_create(struct srv_server *server, struct srv_loop *loo
     }
     http->server = server;
     http->loop = loop;
-    srv_clients_init(&http->clients, loop, on_left, on_late);
+    srv_clients_init(&http->clients, loop, on_heard, on_left, on_late);
     http->shows_raw = strncmp(MHD_get_version(), "0.", 2) == 0;
     http->daemon = start_daemon(http, listen_fd);
     if (!http->daemon) {

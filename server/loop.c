@@ -23,6 +23,13 @@ bool srv_loop_add(struct srv_loop *loop, struct srv_watch *watch, uint32_t event
     return epoll_ctl(loop->fd, EPOLL_CTL_ADD, watch->fd, &event) == 0;
 }
 
+void srv_loop_change(struct srv_loop *loop, struct srv_watch *watch, uint32_t events)
+{
+    struct epoll_event event = { .events = events, .data.ptr = watch };
+    const int result = epoll_ctl(loop->fd, EPOLL_CTL_MOD, watch->fd, &event);
+    assert(result == 0);
+}
+
 void srv_loop_remove(struct srv_loop *loop, struct srv_watch *watch)
 {
     const int result = epoll_ctl(loop->fd, EPOLL_CTL_DEL, watch->fd, NULL);

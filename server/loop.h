@@ -21,6 +21,8 @@ void srv_loop_deinit(struct srv_loop *loop);
 
 /* events: of epoll. EPOLLERR and EPOLLHUP always count. False: no memory in the kernel. */
 bool srv_loop_add(struct srv_loop *loop, struct srv_watch *watch, uint32_t events);
+/* Other events from now on, EPOLLONESHOT anew. */
+void srv_loop_change(struct srv_loop *loop, struct srv_watch *watch, uint32_t events);
 /* Before the descriptor is closed. Must not be called from another watch's ready. */
 void srv_loop_remove(struct srv_loop *loop, struct srv_watch *watch);
 

@@ -196,17 +196,16 @@ def refusals(server):
     return {route: metrics.total(samples, "heed_requests_total", route=route) for route in ("other", "/v1/detect")}
 
 
-@pytest.mark.parametrize("message, status, route", REFUSED_BELOW.values(), ids=REFUSED_BELOW.keys())
-@pytest.mark.parametrize("behind", [False, True], ids=["first", "behind another"])
-def test_what_libmicrohttpd_refuses_is_told_logged_and_counted_like_the_rest(server, message, status, route, behind):
+def assert_is_told_logged_and_counted(server, message, status, route="other", behind=b""):
+    """behind: a good request, sent together with the message."""
     idle = [server.connect() for _ in range(3)]
     idle[0].sendall(FOLLOWER)
     assert read_reply(idle[0]).status == 200
     before = refusals(server)
     with server.connect() as connection:
-        connection.sendall(FOLLOWER + message if behind else message)
+        connection.sendall(behind + message)
         answers, closed = read_to_end(connection)
-        assert closed and answers.count(b"HTTP/1.1 ") == behind + 1, answers
+        assert closed and answers.count(b"HTTP/1.1 ") == (2 if behind else 1), answers
         reply = read_reply(Received(answers[answers.rindex(b"HTTP/1.1 "):]))
         assert_problem(reply, status)
     wait_until(lambda: reply.headers["X-Request-Id"] in server.log(), what="the request is logged")
@@ -218,17 +217,54 @@ def test_what_libmicrohttpd_refuses_is_told_logged_and_counted_like_the_rest(ser
         connection.close()
 
 
-def test_where_it_is_not_certain_who_is_at_fault_nobody_else_is_refused(server):
-    """Two clients in the middle of a head: the one whose head is bad gets libmicrohttpd's page, counted; the other its answer."""
+@pytest.mark.parametrize("message, status, route", REFUSED_BELOW.values(), ids=REFUSED_BELOW.keys())
+@pytest.mark.parametrize("behind", [b"", FOLLOWER], ids=["first", "behind another"])
+def test_what_libmicrohttpd_refuses_is_told_logged_and_counted_like_the_rest(server, message, status, route, behind):
+    assert_is_told_logged_and_counted(server, message, status, route, behind)
+
+
+@pytest.mark.parametrize("message", [b"nonsense\r\n\r\n", b"GET\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", bytes(100)],
+                         ids=["one word", "no target", "TLS, the end of its line not there yet", "NULs"])
+def test_what_is_not_http_is_told_so_at_once(server, message):
+    assert_is_told_logged_and_counted(server, message, 400)
+
+
+@pytest.mark.parametrize("silent", [0, 0.3], ids=["at the same moment", "silent for a while"])
+def test_where_it_is_not_certain_who_is_at_fault_nobody_else_is_refused(server, silent):
+    """Two clients in the middle of a head. The one whose head is bad gets our refusal, if the other one was silent for a
+    while; else libmicrohttpd's page. Both are counted, and the other gets its answer."""
     before = refusals(server)["other"]
     with server.connect() as other, server.connect() as half, server.connect() as bad:
         other.sendall(GET + b"X-Slow: ")
         half.sendall(b"GET /health/li")
-        time.sleep(0.2)
+        time.sleep(silent)
         bad.sendall(GET + b"nonsense\r\n\r\n")
         answer, closed = read_to_end(bad)
         assert closed and answer.startswith(b"HTTP/1.1 400 "), answer
+        if silent:
+            assert_problem(read_reply(Received(answer)), 400)
         other.sendall(b"but sure\r\n\r\n")
         half.sendall(b"ve HTTP/1.1\r\nHost: heed\r\n\r\n")
         assert read_reply(other).status == read_reply(half).status == 200
     wait_until(lambda: refusals(server)["other"] == before + 1, what="the refusal is counted")
+
+
+@pytest.mark.parametrize("pieces", [[b"G", b"ET /health/live HTTP/1.1\r\nHost: heed\r\n\r\n"], [b"\r\n", b"\r\nG", b"ET", FOLLOWER[3:]],
+                                    [b"GET /health/live HT", b"TP/1.1\r\nHost: heed\r\n\r\n"]], ids=["1", "4", "2"])
+def test_first_bytes_that_may_still_become_a_request_are_waited_for(server, pieces):
+    with server.connect() as connection:
+        for piece in pieces:
+            connection.sendall(piece)
+            time.sleep(0.05)
+        assert read_reply(connection).status == 200
+
+
+def test_who_says_nothing_is_not_counted(server):
+    before = refusals(server)["other"]
+    for _ in range(3):
+        server.connect().close()
+    with server.connect() as connection:
+        connection.sendall(FOLLOWER)
+        assert read_reply(connection).status == 200
+    time.sleep(0.3)
+    assert refusals(server)["other"] == before

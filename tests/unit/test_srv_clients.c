@@ -16,7 +16,13 @@ static struct srv_loop loop;
 static struct srv_clients clients;
 static struct srv_client client;
 static int ours, theirs;
-static unsigned left, late;
+static unsigned heard, left, late;
+
+static void on_heard(struct srv_client *who)
+{
+    assert_ptr_equal(who, &client);
+    heard++;
+}
 
 static void on_left(struct srv_client *who)
 {
@@ -38,9 +44,9 @@ static int set_up(void **state)
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
     ours = pair[0];
     theirs = pair[1];
-    left = late = 0;
+    heard = left = late = 0;
     assert_true(srv_loop_init(&loop));
-    srv_clients_init(&clients, &loop, on_left, on_late);
+    srv_clients_init(&clients, &loop, on_heard, on_left, on_late);
     srv_client_open(&clients, &client, ours);
     assert_int_equal(clients.count, 1);
     return 0;
@@ -56,6 +62,33 @@ static int tear_down(void **state)
     srv_clients_deinit(&clients);
     srv_loop_deinit(&loop);
     return 0;
+}
+
+static void first_bytes_are_told_once_and_the_end_is_told_after_them(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(send(theirs, "GET", 3, 0), 3);
+        srv_loop_wait(&loop, i == 0 ? 1000 : 0);
+        srv_loop_wait(&loop, 0);
+        assert_int_equal(heard, 1);
+        assert_false(client.half_closed);
+    }
+    shutdown(theirs, SHUT_WR);
+    srv_loop_wait(&loop, 1000);
+    assert_int_equal(heard, 1);
+    assert_true(client.half_closed);
+}
+
+static void first_bytes_that_come_with_the_end_are_told_both(void **state)
+{
+    (void)state;
+    assert_int_equal(send(theirs, "GET", 3, 0), 3);
+    shutdown(theirs, SHUT_WR);
+    srv_loop_wait(&loop, 1000);
+    srv_loop_wait(&loop, 0);
+    assert_int_equal(heard, 1);
+    assert_true(client.half_closed);
 }
 
 static void client_that_leaves_while_it_waits_is_told_once(void **state)
@@ -214,6 +247,8 @@ static void lingering_ends_in_time(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(first_bytes_are_told_once_and_the_end_is_told_after_them),
+        TEST(first_bytes_that_come_with_the_end_are_told_both),
         TEST(client_that_leaves_while_it_waits_is_told_once),
         TEST(client_that_leaves_elsewhere_is_only_noted),
         TEST(half_closed_client_is_hung_up_once_all_is_read),

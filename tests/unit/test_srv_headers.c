@@ -135,6 +135,18 @@ static void methods_targets_and_versions_are_checked(void **state)
     assert_false(check("GET", "/", "http/1.1", LINES("Host: h"), &framing, &problem));
 }
 
+static void first_bytes_may_become_a_request_or_not(void **state)
+{
+    (void)state;
+    static const char *const may[] = { "", "G", "GET", "GET ", "GET /", "\r\n", "\r\n\nPOST /", "x-y! \x01" };
+    static const char *const never[] = { "GET\r\n", "GET\t/", " GET /", "\r\n /", "\x16\x03\x01", "G\xff", "a/b c" };
+    for (size_t i = 0; i < sizeof may / sizeof *may; i++)
+        assert_true(srv_may_begin_request(may[i], strlen(may[i])));
+    for (size_t i = 0; i < sizeof never / sizeof *never; i++)
+        assert_false(srv_may_begin_request(never[i], strlen(never[i])));
+    assert_false(srv_may_begin_request("", 1));
+}
+
 static void heads_have_a_limit(void **state)
 {
     (void)state;
@@ -182,6 +194,7 @@ int main(void)
         cmocka_unit_test(hosts_must_be_one),
         cmocka_unit_test(names_and_values_must_be_of_their_characters),
         cmocka_unit_test(methods_targets_and_versions_are_checked),
+        cmocka_unit_test(first_bytes_may_become_a_request_or_not),
         cmocka_unit_test(heads_have_a_limit),
         cmocka_unit_test(lines_of_one_name_are_one_list),
     };

@@ -8,7 +8,7 @@
 static double wait_s(const struct srv_server *server, size_t ahead, double service_s)
 {
     const double busy = (double)srv_workers_running(server->workers) / 2; /* on average half done */
-    return ((double)ahead + busy) * service_s / server->worker_count;
+    return ((double)ahead + busy) * service_s / (double)server->budget.workers;
 }
 
 static unsigned retry_after_s(const struct srv_server *server)

@@ -116,7 +116,7 @@ void srv_metrics_print(const struct srv_metrics *metrics, const struct srv_gauge
     gauge(text, "heed_queue_depth", "jobs waiting for a worker", (double)gauges->queue_depth);
     gauge(text, "heed_queue_limit", "jobs that may wait", (double)gauges->queue_slots);
     gauge(text, "heed_jobs_running", "jobs workers are at", (double)gauges->jobs_running);
-    gauge(text, "heed_workers", "worker threads", (double)gauges->workers);
+    gauge(text, "heed_workers", "jobs that can be worked on at a time", (double)gauges->workers);
     gauge(text, "heed_service_seconds", "moving average of a job's time on a worker", gauges->service_seconds);
     gauge(text, "heed_connections", "open connections", (double)gauges->connections);
     gauge(text, "heed_in_flight_bytes", "memory held by requests in flight", (double)gauges->in_flight_bytes);

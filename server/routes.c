@@ -54,7 +54,7 @@ static void handle_metrics(struct srv_server *server, struct srv_request *reques
         .queue_depth = srv_queue_count(server->queue),
         .queue_slots = srv_queue_slots(server->queue),
         .jobs_running = loaded ? srv_workers_running(server->workers) : 0,
-        .workers = server->worker_count,
+        .workers = loaded ? server->budget.workers : 0,
         .in_flight_bytes = server->budget.reserved,
         .in_flight_limit_bytes = loaded ? server->budget.flight : 0,
         .fixed_bytes = loaded ? server->budget.fixed : 0,
@@ -105,7 +105,7 @@ static void handle_model(struct srv_server *server, struct srv_request *request,
         return;
     }
     struct srv_text text = { 0 };
-    srv_model_json(&server->models, model, server->options, server->worker_count, &text);
+    srv_model_json(&server->models, model, server->options, server->thread_count, &text);
     srv_reply_text(reply, 200, "application/json", &text);
 }
 

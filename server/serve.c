@@ -25,7 +25,8 @@ enum {
     PROCESS_BYTES = 32 << 20, /* code, threads' stacks in use, what is small */
     FLIGHT_BYTES_DEFAULT = 512 << 20,
     FLIGHT_BYTES_MIN = 16 << 20,
-    LAST_WORDS_MS = 2000 /* for those who are refused or cancelled at the very end to hear of it */
+    FLIGHT_BYTES_FEW = 128 << 20, /* left to requests before the last cores get a context, too */
+    LAST_WORDS_MS = 2000          /* for those who are refused or cancelled at the very end to hear of it */
 };
 
 /* All of a running server; srv_server is what its parts share. */
@@ -44,39 +45,56 @@ struct serve {
 
 /* ---- Loading, on a thread of its own ------------------------------------------------------------------ */
 
-/* What all of heed may take: as told, or what is usual where the control group allows it. */
-static size_t memory_limit(const struct srv_server *server)
+/* How many photos are worked on at a time: one for each thread, or as many as the limit (0: none) has room for. */
+static size_t plan_workers(const struct srv_server *server, size_t others, size_t limit)
 {
-    const uint64_t told = server->options->memory_mb << 20, allowed = heed_memory_limit();
+    const size_t each = server->models.context_bytes, threads = server->thread_count;
+    if (!limit || limit >= others + threads * each + FLIGHT_BYTES_MIN)
+        return threads;
+    const size_t room = limit > others + FLIGHT_BYTES_FEW ? (limit - others - FLIGHT_BYTES_FEW) / each : 0;
+    const size_t workers = room < 1 ? 1 : room < threads ? room : threads;
+    if (workers < threads)
+        srv_log(SRV_LOG_WARN, "workers", SRV_N("threads", threads), SRV_N("photos_at_a_time", workers),
+                SRV_N("memory_mib", limit >> 20), SRV_N("context_mib", each >> 20),
+                SRV_S("advice", "every thread still helps; raise the memory, or lower pixels_max"));
+    return workers;
+}
+
+/* What all of heed may take: as told, or what is usual where the control group allows it. */
+static size_t plan_limit(const struct srv_server *server, size_t told, size_t allowed)
+{
     const size_t fixed = server->budget.fixed, least = fixed + FLIGHT_BYTES_MIN, usual = fixed + FLIGHT_BYTES_DEFAULT;
     if (allowed && allowed < (told ? told : least))
         srv_log(SRV_LOG_WARN, "memory", SRV_N("cgroup_mib", allowed >> 20),
                 SRV_N("may_need_mib", (told ? told : least) >> 20),
-                SRV_S("advice", "raise the limit, or lower pixels_max, threads or connections_max"));
+                SRV_S("advice", "raise the limit, or lower pixels_max or connections_max"));
     if (told)
         return told;
-    return !allowed || allowed > usual ? usual : allowed > least ? (size_t)allowed : least;
+    return !allowed || allowed > usual ? usual : allowed > least ? allowed : least;
 }
 
 static bool plan_budget(struct srv_server *server)
 {
-    const size_t contexts = server->worker_count * server->models.context_bytes;
+    struct srv_budget *const budget = &server->budget;
+    const size_t told = server->options->memory_mb << 20, allowed = heed_memory_limit();
+    const size_t weights = server->models.weights_bytes;
     const size_t connections = server->connections_max * SRV_CONNECTION_BYTES;
-    server->budget.fixed = PROCESS_BYTES + server->models.weights_bytes + contexts + connections;
-    const size_t limit = memory_limit(server);
-    srv_log(SRV_LOG_INFO, "memory", SRV_N("weights_mib", server->models.weights_bytes >> 20),
-            SRV_N("contexts_mib", contexts >> 20), SRV_N("connections_mib", connections >> 20),
-            SRV_N("process_mib", PROCESS_BYTES >> 20), SRV_N("fixed_mib", server->budget.fixed >> 20),
-            SRV_N("budget_mib", limit >> 20));
-    if (limit < server->budget.fixed + FLIGHT_BYTES_MIN) {
+    const size_t others = PROCESS_BYTES + weights + connections;
+    budget->workers = plan_workers(server, others, told ? told : allowed);
+    const size_t contexts = budget->workers * server->models.context_bytes;
+    budget->fixed = others + contexts;
+    const size_t limit = plan_limit(server, told, allowed);
+    srv_log(SRV_LOG_INFO, "memory", SRV_N("weights_mib", weights >> 20), SRV_N("contexts_mib", contexts >> 20),
+            SRV_N("connections_mib", connections >> 20), SRV_N("process_mib", PROCESS_BYTES >> 20),
+            SRV_N("fixed_mib", budget->fixed >> 20), SRV_N("budget_mib", limit >> 20));
+    if (limit < budget->fixed + FLIGHT_BYTES_MIN) {
         char text[200];
-        snprintf(text, sizeof text, "memory_mb is %zu, needed are %zu; or lower pixels_max, threads or connections_max",
-                 limit >> 20, (server->budget.fixed + FLIGHT_BYTES_MIN + (1 << 20) - 1) >> 20);
+        snprintf(text, sizeof text, "memory_mb is %zu, needed are %zu; or lower pixels_max or connections_max",
+                 limit >> 20, (budget->fixed + FLIGHT_BYTES_MIN + (1 << 20) - 1) >> 20);
         srv_log(SRV_LOG_ERROR, "start", SRV_S("error", text));
         return false;
     }
-    server->budget.flight = limit - server->budget.fixed;
-    server->budget.workers = server->worker_count;
+    budget->flight = limit - budget->fixed;
     return true;
 }
 
@@ -88,7 +106,7 @@ static void put_in_mailbox(void *arg, struct srv_job *job)
 static bool load(struct srv_server *server)
 {
     struct heed_error error = { 0 };
-    if (srv_models_load(&server->models, server->options, server->worker_count, &error) != HEED_OK)
+    if (srv_models_load(&server->models, server->options, server->thread_count, &error) != HEED_OK)
         goto fail;
     char unknown[120];
     if (!srv_keys_check(&server->keys, &server->models, unknown, sizeof unknown)) {
@@ -98,7 +116,8 @@ static bool load(struct srv_server *server)
     if (!plan_budget(server))
         return false;
     const struct srv_workers_plan plan = {
-        .count = server->worker_count,
+        .threads = server->thread_count,
+        .workers = (unsigned)server->budget.workers,
         .context_bytes = server->models.context_bytes,
         .options = server->options,
         .queue = server->queue,
@@ -136,7 +155,7 @@ static void *load_in_thread(void *arg)
                 SRV_S("cpu", info->cpu_level), SRV_N("parameters", info->parameters),
                 SRV_N("context_mib", server->models.items[i].context_bytes >> 20));
     }
-    srv_log(SRV_LOG_INFO, "ready", SRV_N("port", serve->port), SRV_N("workers", server->worker_count),
+    srv_log(SRV_LOG_INFO, "ready", SRV_N("port", serve->port), SRV_N("workers", server->budget.workers),
             SRV_MS("after_ms", (double)(heed_now_ns() - server->started_ns) / 1e6));
     srv_notify("READY=1");
     return NULL;
@@ -286,7 +305,7 @@ int srv_serve(const struct srv_options *options)
     serve->server.options = options;
     serve->server.connections_max = connections_max(options);
     serve->server.started_ns = heed_now_ns();
-    serve->server.worker_count = options->threads ? (unsigned)options->threads : heed_cpu_cores();
+    serve->server.thread_count = options->threads ? (unsigned)options->threads : heed_cpu_cores();
     serve->watchdog_ns = srv_notify_watchdog_ns();
     char error[300];
     bool ok = start(serve, error, sizeof error);

@@ -26,7 +26,7 @@ struct srv_server {
     struct srv_keys keys;
     struct srv_queue *queue;
     struct srv_workers *workers;
-    unsigned worker_count;
+    unsigned thread_count;
     struct srv_mailbox mailbox;
     struct srv_budget budget;
     struct srv_metrics metrics;

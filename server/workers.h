@@ -1,6 +1,7 @@
 /* The worker threads: as many as cores. Each takes a job of its own when the queue has one; while it has none, it lends
  * itself to the crew and helps whichever job is running, and leaves after a tile when a job arrives (DESIGN.md, "The
- * crew"). So one photo alone uses every core, and under load each core works for itself. */
+ * crew"). So one photo alone uses every core, and under load each core works for itself. Where the memory is not enough
+ * for as many contexts, the threads without one only help. */
 #ifndef SRV_WORKERS_H
 #define SRV_WORKERS_H
 
@@ -12,7 +13,8 @@ struct srv_workers;
 typedef void srv_done_fn(void *arg, struct srv_job *job);
 
 struct srv_workers_plan {
-    unsigned count;
+    unsigned threads;
+    unsigned workers;     /* 1 to threads: those with a context, which take jobs */
     size_t context_bytes; /* of each worker */
     const struct srv_options *options;
     struct srv_queue *queue;

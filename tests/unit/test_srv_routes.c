@@ -32,11 +32,12 @@ static int set_up(void **state)
     fake_detect_ms = 0;
     fake_detect_status = HEED_OK;
     server =
-        (struct srv_server){ .options = &options, .worker_count = 2, .budget = { .flight = 64 << 20, .workers = 2 } };
+        (struct srv_server){ .options = &options, .thread_count = 2, .budget = { .flight = 64 << 20, .workers = 2 } };
     assert_int_equal(srv_models_load(&server.models, &options, 2, &error), HEED_OK);
     assert_true(srv_mailbox_init(&server.mailbox));
     server.queue = srv_queue_create(options.queue_slots);
-    const struct srv_workers_plan plan = { .count = 2,
+    const struct srv_workers_plan plan = { .threads = 2,
+                                           .workers = 2,
                                            .context_bytes = 1 << 20,
                                            .options = &options,
                                            .queue = server.queue,

@@ -10,8 +10,10 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <time.h>
 
 enum {
+    EMPTY_LINE = 2,
     ESTABLISHED = 1, /* TCP_ESTABLISHED of netinet/tcp.h, which linux/tcp.h does not bear beside it */
     JIFFIES_MS = 20  /* two ticks of the slowest kernel's clock, by which it says when bytes came */
 };
@@ -97,9 +99,18 @@ static uint64_t received(const struct srv_client *client)
     return info.tcpi_bytes_received - ended; /* the end counts as a byte */
 }
 
+void srv_client_took(struct srv_client *client, uint64_t bytes, bool in_chunks)
+{
+    const uint64_t all = received(client);
+    client->taken += bytes;
+    if (all != UINT64_MAX && (in_chunks || all <= client->taken + 2 * EMPTY_LINE)) /* before it, behind it */
+        client->taken = all;
+}
+
 bool srv_client_has_sent(const struct srv_client *client)
 {
-    return received(client) > client->taken;
+    const uint64_t all = received(client);
+    return all > client->taken && all - client->taken > (client->taken ? EMPTY_LINE : 0);
 }
 
 bool srv_client_has_stirred(const struct srv_client *client, uint64_t since_ns)
@@ -151,8 +162,13 @@ void srv_client_enter(struct srv_client *client, enum srv_client_phase phase, ui
 void srv_client_write(struct srv_client *client, const struct srv_reply *reply, const char *request_id)
 {
     struct srv_text text = { 0 };
-    srv_text_print(&text, "HTTP/1.1 %u %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nX-Request-Id: %s\r\n",
-                   reply->status, srv_refusal_title(reply->reason), reply->content_type, reply->size, request_id);
+    char date[40];
+    struct tm utc;
+    const time_t now = time(NULL);
+    strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&now, &utc));
+    srv_text_print(&text,
+                   "HTTP/1.1 %u %s\r\nDate: %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nX-Request-Id: %s\r\n",
+                   reply->status, srv_refusal_title(reply->reason), date, reply->content_type, reply->size, request_id);
     if (reply->retry_after_s)
         srv_text_print(&text, "Retry-After: %u\r\n", reply->retry_after_s);
     srv_text_string(&text, "Connection: close\r\n\r\n");

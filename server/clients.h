@@ -30,7 +30,7 @@ struct srv_client {
     struct srv_client *next, **link;
     enum srv_client_phase phase;
     uint64_t entered_ns, deadline_ns; /* of the phase; 0: no deadline */
-    uint64_t taken;                   /* bytes of its requests that are over; its owner counts them */
+    uint64_t taken;                   /* bytes of its requests that are over */
     uint64_t acknowledged;            /* bytes it had taken of us when it was last asked */
     bool linger;          /* the client may still be sending when the connection is closed */
     bool watched, half_closed;
@@ -60,7 +60,11 @@ void srv_client_close(struct srv_client *client);
 
 void srv_client_enter(struct srv_client *client, enum srv_client_phase phase, uint64_t timeout_ms); /* 0: no deadline */
 
-/* Between two requests: has a byte of the next one come? True also where the kernel does not count them. */
+/* A request of so many bytes is over. in_chunks: and of more, which nobody counted. */
+void srv_client_took(struct srv_client *client, uint64_t bytes, bool in_chunks);
+
+/* Between two requests: has a byte of the next one come? Not the empty line that some send behind a body. True also
+ * where the kernel does not count bytes. */
 bool srv_client_has_sent(const struct srv_client *client);
 
 /* Has a byte come, or has its phase begun, since then? True also where the kernel does not know. */

@@ -198,7 +198,10 @@ static bool mark_classes(struct reader *reader)
     reader->detect->classes = calloc(reader->detect->model->info->label_count + 1, sizeof(bool));
     if (!reader->detect->classes)
         return srv_refuse(reader->problem, SRV_NO_MEMORY, "there is no memory for the list of classes");
-    for (;;) {
+    for (size_t names = 1;; names++) {
+        if (names > reader->detect->model->info->label_count)
+            return srv_refuse(reader->problem, SRV_BAD_OPTION,
+                              "option \"classes\" has more names than there are labels");
         while (p < end && *p == ' ')
             p++;
         const char *const comma = memchr(p, ',', (size_t)(end - p));

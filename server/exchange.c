@@ -119,7 +119,8 @@ enum MHD_Result srv_exchange_refuse(struct exchange *exchange, const struct srv_
     exchange->replied = true;
     const bool more_to_come = srv_framing_has_body(&exchange->framing);
     exchange->client->socket.linger = more_to_come;
-    exchange->reply.close = more_to_come || problem->reason == SRV_MALFORMED || !srv_method_is_common(exchange->method);
+    exchange->reply.close = more_to_come || problem->reason == SRV_MALFORMED || problem->reason == SRV_VERSION ||
+                            !srv_method_is_common(exchange->method);
     return exchange->reply.close ? srv_exchange_send(exchange) : MHD_YES;
 }
 

@@ -71,6 +71,14 @@ static struct client *find_at_fault(struct srv_http *http, bool by_length)
     return found;
 }
 
+static bool has_many_options(const struct client *client)
+{
+    size_t count = 0;
+    for (const char *p = client && client->exchange ? client->exchange->target : ""; *p; p++)
+        count += *p == '&';
+    return count >= SRV_PAIRS_MAX;
+}
+
 static void name_refusal(const struct client *client, unsigned status, bool by_length, struct srv_problem *problem)
 {
     if (by_length)
@@ -78,6 +86,8 @@ static void name_refusal(const struct client *client, unsigned status, bool by_l
     else if (status == MHD_HTTP_URI_TOO_LONG)
         srv_refuse(problem, SRV_TARGET_TOO_LONG, "the request line does not fit into the %d bytes a connection has",
                    SRV_CONNECTION_BYTES);
+    else if (status == MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE && has_many_options(client))
+        srv_refuse(problem, SRV_BAD_OPTION, "there are more than %d options", SRV_PAIRS_MAX);
     else if (status == MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE)
         srv_refuse(problem, SRV_HEADERS_TOO_LARGE, "the limits are %d headers and %d bytes of headers", SRV_HEADERS_MAX,
                    SRV_HEADER_BYTES_MAX);

@@ -40,6 +40,13 @@ static bool is_target(const char *text)
     return *text == '/' || strcmp(text, "*") == 0 || strncasecmp(text, "http://", 7) == 0;
 }
 
+/* A name or an address, and a port. */
+static bool is_host(const char *text)
+{
+    return strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~%!$&'()*+,;=:[]") ==
+           srv_value_size(text);
+}
+
 void srv_headers_add(struct srv_headers *headers, const char *name, size_t name_size, const char *value,
                      size_t value_size)
 {
@@ -63,6 +70,19 @@ const char *srv_headers_find(const struct srv_headers *headers, const char *name
         if (is_named(&headers->items[i], name))
             return headers->items[i].value;
     return NULL;
+}
+
+size_t srv_value_size(const char *value)
+{
+    size_t size = strlen(value);
+    while (size && (value[size - 1] == ' ' || value[size - 1] == '\t'))
+        size--;
+    return size;
+}
+
+static bool value_is(const char *value, const char *wanted)
+{
+    return srv_value_size(value) == strlen(wanted) && strncasecmp(value, wanted, strlen(wanted)) == 0;
 }
 
 char *srv_headers_join(const struct srv_headers *headers, const char *name)
@@ -130,7 +150,7 @@ static bool check_framing(const char *version, const struct srv_headers *headers
     }
     if (codings) {
         const char *const value = srv_headers_find(headers, "Transfer-Encoding");
-        if (strcasecmp(value, "chunked") != 0)
+        if (strcasecmp(value, "chunked") != 0) /* to libmicrohttpd, too, "chunked " is something else */
             return srv_refuse(problem, SRV_MALFORMED, "Transfer-Encoding is \"%.40s\", allowed is chunked", value);
         if (strcmp(version, "HTTP/1.1") != 0)
             return srv_refuse(problem, SRV_MALFORMED, "Transfer-Encoding is not part of version 1.0");
@@ -144,7 +164,8 @@ static bool check_content(const struct srv_headers *headers, struct srv_problem 
 {
     for (size_t i = 0; i < headers->count; i++) {
         const struct srv_header *const header = &headers->items[i];
-        if (is_named(header, "Content-Encoding") && header->value_size && strcasecmp(header->value, "identity") != 0)
+        if (is_named(header, "Content-Encoding") && !value_is(header->value, "") &&
+            !value_is(header->value, "identity"))
             return srv_refuse(problem, SRV_NOT_AN_IMAGE, "Content-Encoding is \"%.40s\", allowed is identity",
                               header->value);
     }
@@ -158,7 +179,7 @@ bool srv_headers_check(const char *method, const char *target, const char *versi
     if (!is_token(method, strlen(method)))
         return srv_refuse(problem, SRV_MALFORMED, "\"%.40s\" is not a method", method);
     if (strcmp(version, "HTTP/1.1") != 0 && strcmp(version, "HTTP/1.0") != 0)
-        return srv_refuse(problem, SRV_MALFORMED, "the version of HTTP is neither 1.1 nor 1.0");
+        return srv_refuse(problem, SRV_VERSION, "the version of HTTP is neither 1.1 nor 1.0");
     if (!is_target(target))
         return srv_refuse(problem, SRV_MALFORMED, "the request target must start with / and hold no spaces");
     if (!check_lines(headers, problem))
@@ -168,6 +189,9 @@ bool srv_headers_check(const char *method, const char *target, const char *versi
         return srv_refuse(problem, SRV_MALFORMED, "there are %zu Host headers, allowed is one", hosts);
     if (hosts == 0 && strcmp(version, "HTTP/1.1") == 0)
         return srv_refuse(problem, SRV_MALFORMED, "there is no Host header, version 1.1 needs one");
+    if (hosts == 1 && !is_host(srv_headers_find(headers, "Host")))
+        return srv_refuse(problem, SRV_MALFORMED, "Host is \"%.60s\", which is no name or address",
+                          srv_headers_find(headers, "Host"));
     return check_framing(version, headers, framing, problem) &&
            (!srv_framing_has_body(framing) || check_content(headers, problem));
 }

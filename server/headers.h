@@ -34,6 +34,8 @@ void srv_headers_add(struct srv_headers *headers, const char *name, size_t name_
 
 /* The first value of this name, NULL if there is none. */
 const char *srv_headers_find(const struct srv_headers *headers, const char *name);
+/* A value's size without the blanks behind it, which are none of it. */
+size_t srv_value_size(const char *value);
 /* All values of this name, commas between: the same list, RFC 9110 says. The caller's; empty where there is none,
  * NULL without memory. */
 char *srv_headers_join(const struct srv_headers *headers, const char *name);

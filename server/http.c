@@ -206,7 +206,7 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **st
         refuse_left(&exchange->reply);
     if (exchange->reply.status)
         srv_exchange_account(http, exchange, exchange->late || code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
-    client->socket.taken += exchange->line.head_size + exchange->request.body_size;
+    srv_client_took(&client->socket, exchange->line.head_size + exchange->request.body_size, exchange->framing.chunked);
     srv_release_bytes(http->server, &exchange->request, exchange->request.reserved);
     srv_reply_deinit(&exchange->reply);
     free_body(exchange);
@@ -237,6 +237,8 @@ static void close_client(struct srv_http *http, void **context)
     struct client *const client = *context;
     if (!client)
         return;
+    void *left = client->exchange; /* 0.9 does not always say that a request is over: not after two refusals of one */
+    on_completed(http, client->connection, &left, MHD_REQUEST_TERMINATED_WITH_ERROR);
     srv_client_close(&client->socket);
     http->server->connections = http->clients.count;
     free(client);
@@ -357,13 +359,13 @@ void srv_http_turn(struct srv_http *http)
     const uint64_t now_ns = heed_now_ns();
     if (queued)
         answer_expired_jobs(http, now_ns);
-    if (now_ns >= http->next_sweep_ns) {
-        srv_clients_sweep(&http->clients, now_ns);
-        http->next_sweep_ns = now_ns + TICK_MS * UINT64_C(1000000);
-    }
     http->last_run_ns = http->run_ns;
     http->run_ns = now_ns;
     MHD_run(http->daemon);
+    if (now_ns >= http->next_sweep_ns) { /* after what has come in time, however late we are, has been read */
+        srv_clients_sweep(&http->clients, now_ns);
+        http->next_sweep_ns = now_ns + TICK_MS * UINT64_C(1000000);
+    }
     keep_to_connections_max(http);
 }
 

@@ -1,6 +1,7 @@
 /* Reading and comparing API keys. */
 #include "keys.h"
 #include "file.h"
+#include "headers.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -155,7 +156,7 @@ void srv_keys_deinit(struct srv_keys *keys)
 
 const struct srv_key *srv_keys_find(const struct srv_keys *keys, const char *text)
 {
-    const size_t size = strlen(text);
+    const size_t size = srv_value_size(text);
     const struct srv_key *found = NULL;
     for (size_t i = 0; i < keys->count; i++) {
         const struct srv_key *const key = &keys->items[i];

@@ -27,6 +27,8 @@ static enum MHD_Result add_query_pair(void *arg, enum MHD_ValueKind kind, const 
                                       const char *value, size_t value_size)
 {
     (void)kind;
+    if (name_size == 0 && !value)
+        return MHD_YES; /* nothing between two &, or behind the last */
     srv_pairs_add(arg, name, name_size, value ? value : "", value ? value_size : 0);
     return MHD_YES;
 }

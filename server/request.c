@@ -73,30 +73,35 @@ static double quality(const char *element, size_t size)
     return 1;
 }
 
+static bool names(const char *element, size_t size, const char *type)
+{
+    const size_t length = strlen(type);
+    return size >= length && strncasecmp(element, type, length) == 0 && strchr(";, \t", element[length]);
+}
+
 enum srv_accept srv_accept(const char *accept)
 {
-    static const struct {
-        const char *type;
-        enum srv_accept means;
-    } types[] = { { "application/json", SRV_ACCEPT_JSON },
-                  { "image/jpeg", SRV_ACCEPT_JPEG },
-                  { "image/png", SRV_ACCEPT_PNG } };
+    static const char *const types[] = { [SRV_ACCEPT_JSON] = "application/json",
+                                         [SRV_ACCEPT_JPEG] = "image/jpeg",
+                                         [SRV_ACCEPT_PNG] = "image/png",
+                                         "application/*",
+                                         "*/*" };
+    enum { COUNT = sizeof types / sizeof *types, NAMED = SRV_ACCEPT_PNG + 1 };
+    double q[COUNT] = { -1, -1, -1, -1, -1 }; /* -1: not there */
     enum srv_accept best = SRV_ACCEPT_JSON;
-    double best_q = 0;
     for (const char *p = accept ? accept : ""; *p;) {
         p += strspn(p, " \t");
         const size_t size = strcspn(p, ",");
-        for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
-            const size_t length = strlen(types[i].type);
-            if (size < length || strncasecmp(p, types[i].type, length) != 0 || !strchr(";, \t", p[length]))
+        for (unsigned i = 0; i < COUNT; i++) {
+            if (!names(p, size, types[i]))
                 continue;
-            const double q = quality(p, size);
-            if (q > best_q) {
-                best = types[i].means;
-                best_q = q;
-            }
+            q[i] = quality(p, size);
+            if (i < NAMED && q[i] > 0 && (q[best] < 0 || q[i] > q[best]))
+                best = (enum srv_accept)i;
         }
         p += size + (p[size] == ',');
     }
-    return best;
+    /* JSON may be meant by a wildcard, the narrower one first; a picture that is named goes before it. */
+    const double meant = q[SRV_ACCEPT_JSON] >= 0 ? -1 : q[NAMED] >= 0 ? q[NAMED] : q[NAMED + 1];
+    return meant > q[best] ? SRV_ACCEPT_JSON : best;
 }

@@ -97,18 +97,33 @@ static size_t utf8_length(const unsigned char *p, size_t left)
     return 0;
 }
 
+/* The code of a sequence of two or three bytes. */
+static unsigned code_of(const unsigned char *p, size_t length)
+{
+    return length == 2 ? (p[0] & 0x1fu) << 6 | (p[1] & 0x3fu)
+                       : (p[0] & 0xfu) << 12 | (p[1] & 0x3fu) << 6 | (p[2] & 0x3fu);
+}
+
+/* What ends a line, moves a cursor or turns the direction of writing, where such a text is shown. */
+static bool is_control(unsigned code)
+{
+    return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x61c || code == 0x200e || code == 0x200f ||
+           (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
+}
+
 void srv_text_json(struct srv_text *text, const char *bytes, size_t size)
 {
     srv_text_add(text, "\"", 1);
     for (size_t i = 0; i < size;) {
-        const unsigned char c = (unsigned char)bytes[i];
-        const size_t length = utf8_length((const unsigned char *)bytes + i, size - i);
+        const unsigned char *const p = (const unsigned char *)bytes + i;
+        const size_t length = utf8_length(p, size - i);
+        const unsigned code = length == 2 || length == 3 ? code_of(p, length) : *p;
         if (length == 0)
             srv_text_string(text, "\\ufffd");
-        else if (c == '"' || c == '\\')
-            srv_text_print(text, "\\%c", c);
-        else if (c < 0x20 || c == 0x7f)
-            srv_text_print(text, "\\u%04x", c);
+        else if (code == '"' || code == '\\')
+            srv_text_print(text, "\\%c", code);
+        else if (length < 4 && is_control(code))
+            srv_text_print(text, "\\u%04x", code);
         else
             srv_text_add(text, bytes + i, length);
         i += length ? length : 1;

@@ -20,7 +20,7 @@ enum { FILE_BYTES_MAX = 1 << 20, LABELS_MAX = 10000, SIDE_MAX = 8192, CHANNELS_M
 struct reader {
     const char *file;           /* where other paths begin */
     struct heed_file_name name; /* for errors */
-    json_t *taken;    /* an array that keeps taken values alive */
+    json_t *taken;              /* an array that keeps taken values alive */
     enum heed_status status;
     struct heed_error *error;
 };
@@ -346,7 +346,8 @@ static void read_heed_s(const struct section *whole, struct heed_spec *spec)
     read_attention(whole, CHOICES("stage2", "stage3", "stage4", "pan8", "pan16", "pan32", "mask"), spec);
     spec->classes = spec->label_count;
     /* The head numbers the pairs of cell and class of its finest level with 32 bits. */
-    const uint64_t side = (spec->input.long_side + spec->input.multiple) / strides[0];
+    const uint64_t side =
+        (spec->input.long_side + spec->input.multiple) / 8; /* not strides[0]: it may have been refused */
     if (side * side * spec->classes > UINT32_MAX)
         complain(whole->reader, "%zu labels are too many for an input of %u pixels a side", spec->classes,
                  spec->input.long_side);

@@ -1,6 +1,5 @@
 #include "flags.h"
 
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,9 +65,8 @@ static bool read_number(const struct srv_flag *flag, const char *text, double *n
 {
     char *end;
     *number = strtod(text, &end);
-    if (end == text || *end || !(*number >= flag->least && *number <= flag->most))
-        return false;
-    return flag->kind != SRV_FLAG_COUNT || *number == floor(*number);
+    return end > text && !*end && !text[strspn(text, flag->kind == SRV_FLAG_COUNT ? "0123456789" : "0123456789.")] &&
+           *number >= flag->least && *number <= flag->most;
 }
 
 /* The index of the choice; false if there is none of that name. */

@@ -112,8 +112,9 @@ static int connect_to(const struct target *target, const char **why)
 static int ask(int handle, const struct target *target, const char **why)
 {
     char text[1600];
-    const int length = snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: %s:%s\r\nConnection: close\r\n\r\n",
-                                target->path, target->host, target->port);
+    const bool address6 = strchr(target->host, ':') != NULL;
+    const int length = snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: %s%s%s:%s\r\nConnection: close\r\n\r\n",
+                                target->path, address6 ? "[" : "", target->host, address6 ? "]" : "", target->port);
     size_t received = 0;
     ssize_t got = send(handle, text, (size_t)length, MSG_NOSIGNAL);
     while (got > 0 && received < strlen("HTTP/1.1 200")) {

@@ -39,6 +39,9 @@ def test_picture_of_nothing_is_the_photo(server):
     (None, "application/json"), ("*/*", "application/json"), ("application/json", "application/json"),
     ("text/html,application/xhtml+xml,*/*;q=0.8", "application/json"), ("image/jpeg, application/json;q=0.1", "image/jpeg"),
     ("application/json, image/png;q=0.1", "application/json"), ("image/png;q=0.5, image/jpeg", "image/jpeg"),
+    ("*/*, image/png;q=0.1", "application/json"), ("application/*, image/png;q=0.5", "application/json"),
+    ("text/html, image/png;q=0.2, */*;q=0.9", "application/json"), ("image/png, */*", "image/png"), ("image/png;q=0.3, */*;q=0.2", "image/png"),
+    ("application/json;q=0, */*, image/png;q=0.1", "image/png"), ("application/*;q=0.1, */*, image/png;q=0.5", "image/png"),
     ("image/jpeg;q=0.2, image/png;q=0.9", "image/png"), ("IMAGE/PNG", "image/png"), ("image/png;q=0, */*", "application/json")])
 def test_accept_is_read_as_http_says(server, accept, content_type):
     reply = server.detect(CAT, headers={"Accept": accept} if accept else {})

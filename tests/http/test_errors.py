@@ -4,10 +4,13 @@ import base64
 import gzip
 import http.client
 import json
+import threading
+import time
 
 import pytest
 
-from heed import assert_problem, multipart, read_reply
+import metrics
+from heed import SANITIZED, assert_problem, multipart, read_reply
 from pictures import encode, photo, picture
 
 CAT = photo("chelsea.jpg")
@@ -95,6 +98,51 @@ def test_malformed_json_is_refused(server, body):
     reply = server.detect(body, headers=JSON)
     assert_problem(reply, reply.status)
     assert reply.status == 400, reply
+
+
+@pytest.mark.parametrize("body", [
+    b'{"classes":[' + b"{}," * 8000000 + b'{}],"image":"QUI="}', b'{"image":"QUI=","classes":[' + b"[]," * 8000000 + b"[]]}",
+    b'{"image":"QUI="' + b',"a":0' * 4000000 + b"}", b"[" * 30000000, b'{"x":"' + b"\\/" * 15000000 + b'"}', b'{"image":"' + b"\\/" * 15000000 + b'"}'],
+    ids=["objects", "lists behind the image", "members", "depth", "escapes", "escapes in the image"])
+def test_much_json_is_neither_built_nor_waited_for(serve, body):
+    """30 MB that a parser would make gigabytes of: refused, quickly, and others are answered meanwhile."""
+    server = serve()
+    before = metrics.total(metrics.read(server), "process_resident_memory_bytes")
+    slowest = [0.0]
+    over = threading.Event()
+
+    def look():
+        while not over.is_set():
+            began = time.monotonic()
+            assert server.request("GET", "/health/live").status == 200
+            slowest[0] = max(slowest[0], time.monotonic() - began)
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    reply = server.detect(body, headers=JSON)
+    over.set()
+    watcher.join()
+    assert_problem(reply, reply.status)
+    assert reply.status in (400, 413, 415), reply
+    grown = metrics.total(metrics.read(server), "process_resident_memory_bytes") - before
+    assert grown < (400 << 20 if SANITIZED else 100 << 20), grown  # the body itself, and a copy of the image
+    assert slowest[0] < (5 if SANITIZED else 0.5), slowest
+
+
+def test_many_classes_are_refused_at_once(server):
+    form, content_type = multipart([("image", CAT, "cat.jpg"), ("classes", b"cat," * 5000000 + b"cat")])
+    began = time.monotonic()
+    assert_problem(server.detect(form, headers={"Content-Type": content_type}), 400, "classes")
+    assert time.monotonic() - began < (20 if SANITIZED else 1)
+
+
+def test_nothing_between_two_ands_is_no_option(server):
+    assert server.detect(CAT, "&max=1&&score=0.5&").status == 200
+    assert_problem(server.detect(CAT, "max=1&=5"), 400)
+
+
+def test_control_characters_in_the_photo_are_not_json(server):
+    assert_problem(server.detect(b'{"image": "QUI\n="}', headers=JSON), 400, "control")
 
 
 def test_json_photo_that_is_no_photo_is_415(server):

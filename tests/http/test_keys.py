@@ -46,6 +46,8 @@ def test_a_key_opens_by_either_header(guarded):
     assert guarded.detect(CAT, headers={"X-API-Key": ANY}).status == 200
     assert guarded.detect(CAT, headers={"Authorization": "Bearer " + ANY}).status == 200
     assert guarded.detect(CAT, headers={"Authorization": "bearer " + ANY}).status == 200
+    assert guarded.detect(CAT, headers={"Authorization": "Bearer " + ANY + "\t"}).status == 200
+    assert guarded.detect(CAT, headers={"X-API-Key": ANY + " "}).status == 200
 
 
 def test_a_key_for_another_model_is_403(guarded):

@@ -1,6 +1,7 @@
 """Clients that do not finish sending are answered 408 and cost nobody else anything."""
 
 import re
+import signal
 import socket
 import time
 
@@ -29,6 +30,27 @@ def test_half_a_request_is_408_and_closed(hasty, sent):
         assert answer.startswith(b"HTTP/1.1 408 ") and closed, answer
         assert b"application/problem+json" in answer
         assert 0.5 < time.monotonic() - began < 5
+
+
+def test_an_empty_line_behind_a_request_is_no_half_a_request(hasty):
+    with hasty.connect() as connection:
+        for ending in (b"\r\n", b"\r\n", b""):
+            connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: heed\r\n\r\n" + ending)
+            assert read_reply(connection).status == 200
+        connection.sendall(b"\r\n")
+        answer, closed = read_to_end(connection)
+        assert closed and answer == b"", answer
+
+
+def test_what_came_in_time_is_served_however_late_the_server_is(hasty):
+    with hasty.connect() as connection:
+        connection.sendall(b"GET /health/live HTTP/1.1\r\n")
+        time.sleep(0.1)
+        hasty.process.send_signal(signal.SIGSTOP)
+        connection.sendall(b"Host: heed\r\n\r\n")
+        time.sleep(1.5)
+        hasty.process.send_signal(signal.SIGCONT)
+        assert read_reply(connection).status == 200
 
 
 @pytest.mark.parametrize("kept", [False, True], ids=["new", "kept"])

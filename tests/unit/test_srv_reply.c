@@ -54,6 +54,8 @@ static void strings_are_escaped_and_always_utf8(void **state)
     json_is("\xed\xa0\x80", 3, "\"\\ufffd\\ufffd\\ufffd\""); /* a surrogate */
     json_is("\xf4\x90\x80\x80", 4, "\"\\ufffd\\ufffd\\ufffd\\ufffd\"");
     json_is("\xe2\x82", 2, "\"\\ufffd\\ufffd\"");
+    json_is("\xc2\x85\xc2\x9b\xc2\xa0", 6, "\"\\u0085\\u009b\xc2\xa0\""); /* a line's end, a terminal's escape */
+    json_is("\xe2\x80\xa8\xe2\x80\xae\xe2\x81\xa6\xe2\x82\xac", 12, "\"\\u2028\\u202e\\u2066\xe2\x82\xac\"");
 }
 
 /* A photo of 3 x 2 with one detection: its left and right column. */

@@ -68,10 +68,15 @@ void heed_mask_head_run(struct heed_forward *forward, const struct heed_mask_hea
     const struct heed_tensor regions_size = { .n = GROUP, .h = head->pool, .w = head->pool };
     for (size_t i = 0; i < head->conv_count; i++)
         convs[i] = heed_conv_prepared(forward, &head->convs[i], &regions_size);
-    for (size_t first = 0; first < findings->count; first += GROUP) {
-        const size_t left = findings->count - first;
-        run_group(forward, head, convs, levels, regions + first, findings->found + first, left < GROUP ? left : GROUP,
-                  findings->mask_logits + first * HEED_MASK_SIDE * HEED_MASK_SIDE);
-    }
+    /* How many will be found is not known while memory is planned, and fewer regions may take more of it. */
+    if (heed_arena_counting(forward->arena))
+        for (size_t count = 1; count <= GROUP && count <= findings->count; count++)
+            run_group(forward, head, convs, levels, regions, findings->found, count, findings->mask_logits);
+    else
+        for (size_t first = 0; first < findings->count; first += GROUP) {
+            const size_t left = findings->count - first;
+            run_group(forward, head, convs, levels, regions + first, findings->found + first,
+                      left < GROUP ? left : GROUP, findings->mask_logits + first * HEED_MASK_SIDE * HEED_MASK_SIDE);
+        }
     heed_arena_release(forward->arena, mark);
 }

@@ -280,6 +280,31 @@ static void computing_takes_the_planned_memory_when_all_is_found(void **state)
     }
 }
 
+/* The convolutions of few regions are cut in another way than those of many, which takes more memory. */
+static void finding_less_takes_no_more_than_was_planned(void **state)
+{
+    (void)state;
+    enum { MOST = 16 };
+    for (size_t f = 0; f < 2; f++) {
+        struct net net;
+        struct family_case it;
+        load(&net, &it, f ? &mask_rcnn : &heed_s);
+        it.query.detections_max = MOST;
+        run_pass(&net.kernels, 1, &it);
+        assert_int_equal(it.findings.count, MOST);
+        const struct heed_findings all = it.findings;
+        for (size_t count = 1; count < MOST; count += 4) {
+            it.query.score_min = all.found[count].score;
+            run_pass(&net.kernels, 1 + count % 3, &it);
+            assert_in_range(it.findings.count, count, MOST - 1);
+            forget(&it.findings);
+        }
+        it.findings = all;
+        forget(&it.findings);
+        net_deinit(&net);
+    }
+}
+
 static void thin_and_tiny_photos_pass(void **state)
 {
     (void)state;
@@ -376,6 +401,7 @@ int main(void)
         cmocka_unit_test(a_query_filters_the_full_answer),
         cmocka_unit_test(classes_without_a_name_are_not_found),
         cmocka_unit_test(computing_takes_the_planned_memory_when_all_is_found),
+        cmocka_unit_test(finding_less_takes_no_more_than_was_planned),
         cmocka_unit_test(thin_and_tiny_photos_pass),
         cmocka_unit_test(a_cancelled_pass_finds_nothing),
         cmocka_unit_test(anchors_are_torchvisions),

@@ -1,4 +1,4 @@
-/* The two codecs behind decode.c and encode.c, and nobody else's business: jpeg.c, which alone meets turbojpeg.h, and
+/* The two codecs behind decode.c and encode.c, and nobody else's business: jpeg.c, which alone meets jpeglib.h, and
  * png.c, which alone meets spng.h. Any thread; no state between calls. */
 #ifndef HEED_IMAGE_CODEC_H
 #define HEED_IMAGE_CODEC_H
@@ -16,22 +16,16 @@ struct heed_jpeg_header {
     uint8_t orientation;    /* EXIF, 1..8 */
     uint64_t codec_bytes;   /* all coefficients, where they come in several scans; else 0 */
     uint8_t ids[4];         /* of the components, by which scans name them */
-    uint64_t squares;       /* of blocks, as the scan of all components has them */
-    uint32_t interval;      /* squares between two restart markers; 0: there are none */
-    size_t scan_at;         /* where the data of the scan of all components begin; 0: there are several scans */
 };
 /* A file of several scans is walked to its end: every component must have one, and scans_max counts them (0: no limit).
  */
 HEED_CHECKED enum heed_status heed_jpeg_header_read(const uint8_t *bytes, size_t size, uint32_t scans_max,
                                                     struct heed_jpeg_header *header, struct heed_error *error);
-/* Whether a file of one scan has as many restart markers as its picture needs; false where there are several scans and
- * restart markers. */
-bool heed_jpeg_restarts_are_there(const uint8_t *bytes, size_t size, const struct heed_jpeg_header *header);
 
 /* Both decoders write (height, width, 3), as stored, to the front of `pixels`, which has room for (height, width, 4).
  * The sides are the file's; a JPEG's may all be a half, a quarter or an eighth of them, rounded up. */
 HEED_CHECKED enum heed_status heed_jpeg_decode(const uint8_t *bytes, size_t size, uint32_t width, uint32_t height,
-                                               uint8_t *pixels, struct heed_error *error);
+                                               uint8_t *pixels, const struct heed_stop *stop, struct heed_error *error);
 HEED_CHECKED enum heed_status heed_png_decode(const uint8_t *bytes, size_t size, uint32_t width, uint32_t height,
                                               uint8_t *pixels, const struct heed_stop *stop, struct heed_error *error);
 

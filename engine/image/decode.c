@@ -151,7 +151,7 @@ enum heed_status heed_image_decode(const uint8_t *bytes, size_t size, const stru
     if (!heed_arena_counting(arena)) {
         const uint32_t w = info->stored_width, h = info->stored_height;
         status = info->format == HEED_IMAGE_PNG ? heed_png_decode(bytes, size, w, h, stored, stop, error)
-                                                : heed_jpeg_decode(bytes, size, w, h, stored, error);
+                                                : heed_jpeg_decode(bytes, size, w, h, stored, stop, error);
         if (status == HEED_OK && turned)
             status = turn_upright(upright, stored, info, stop, error);
     }

@@ -1,4 +1,4 @@
-/* JPEG and PNG bytes to RGB rows, orientation applied. jpeg.c alone meets turbojpeg.h, png.c alone meets spng.h.
+/* JPEG and PNG bytes to RGB rows, orientation applied. jpeg.c alone meets jpeglib.h, png.c alone meets spng.h.
  * Probing is in heed.h. Alpha is laid over white, as a viewer shows it; 16-bit channels keep their upper byte; CMYK and
  * YCCK become RGB. A file that is truncated or damaged anywhere is HEED_BAD_IMAGE, never half a picture; but a
  * progressive JPEG may end properly after any scan, and is then only less sharp. */

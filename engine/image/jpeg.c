@@ -1,30 +1,93 @@
-/* JPEG through TurboJPEG, in one call each way. */
+/* JPEG through libjpeg-turbo's libjpeg interface, which tells warnings apart and can be stopped. */
 #include "base/error.h"
+#include "base/stop.h"
 #include "image/codec.h"
 
-#include <assert.h>
+#include <setjmp.h>
+#include <stdio.h> /* before jpeglib.h, which does not include it */
 #include <stdlib.h>
-#include <string.h>
-#include <turbojpeg.h>
 
-static enum heed_status codec_failed(const char *reason, struct heed_error *error)
+#include <jerror.h>
+#include <jpeglib.h>
+
+/* ---- What the codec says ------------------------------------------------------------------------------- */
+
+/* client_data of both kinds of codec. */
+struct outcome {
+    struct jpeg_error_mgr errors;
+    jmp_buf over;
+    enum heed_status status;
+    struct heed_error *error;
+};
+
+_Noreturn static void end(struct outcome *outcome, enum heed_status status)
 {
-    if (strstr(reason, "memory") || strstr(reason, "Memory"))
-        return heed_fail(error, HEED_NO_MEMORY, "JPEG: %s", reason);
-    return heed_fail(error, HEED_BAD_IMAGE, "JPEG: %s", reason);
+    outcome->status = status;
+    longjmp(outcome->over, 1);
 }
 
-/* A warning means that libjpeg found damage and invented pixels to go on with, which is a failure here. One kind is
- * none: bytes left over between the last scan's data and the end marker, which some cameras write. All pixels are
- * decoded by then and no marker follows, and TurboJPEG keeps the first warning's text, so this one being there means
- * that there was no other. Where libjpeg looks for a restart marker in mid-picture and finds the end it says the same:
- * then markers are missing. */
-static bool warning_is_harmless(tjhandle codec, const uint8_t *bytes, size_t size,
-                                const struct heed_jpeg_header *header)
+static void on_error(j_common_ptr codec)
 {
-    return tjGetErrorCode(codec) == TJERR_WARNING &&
-           strstr(tjGetErrorStr2(codec), "extraneous bytes before marker 0xd9") &&
-           heed_jpeg_restarts_are_there(bytes, size, header);
+    struct outcome *const outcome = codec->client_data;
+    char text[JMSG_LENGTH_MAX];
+    codec->err->format_message(codec, text);
+    end(outcome, heed_fail(outcome->error, codec->err->msg_code == JERR_OUT_OF_MEMORY ? HEED_NO_MEMORY : HEED_BAD_IMAGE,
+                           "JPEG: %s", text));
+}
+
+/* A warning means that libjpeg found damage and would invent pixels to go on with. Some are none: a version it does not
+ * know, numbers that a baseline file has no use for and some telephones get wrong, bytes between the segments of the
+ * header, and bytes left over between the last scan's data and the end marker, which some cameras write. (Where the end
+ * comes instead of a restart marker, another warning follows.) */
+static bool is_harmless(j_common_ptr codec)
+{
+    const struct jpeg_error_mgr *const said = codec->err;
+    switch (said->msg_code) {
+    case JWRN_JFIF_MAJOR:
+    case JWRN_ADOBE_XFORM:
+    case JWRN_NOT_SEQUENTIAL:
+        return true;
+    case JWRN_EXTRANEOUS_DATA:
+        return said->msg_parm.i[1] == JPEG_EOI || ((j_decompress_ptr)codec)->input_scan_number == 0;
+    default:
+        return false;
+    }
+}
+
+static void on_message(j_common_ptr codec, int level)
+{
+    if (level < 0 && !is_harmless(codec))
+        on_error(codec);
+}
+
+static struct jpeg_error_mgr *listen(struct outcome *outcome)
+{
+    jpeg_std_error(&outcome->errors);
+    outcome->errors.error_exit = on_error;
+    outcome->errors.emit_message = on_message;
+    return &outcome->errors;
+}
+
+/* ---- Reading ------------------------------------------------------------------------------------------- */
+
+struct decoder {
+    struct outcome outcome;
+    struct jpeg_decompress_struct codec;
+    struct jpeg_progress_mgr progress;
+    const struct heed_stop *stop;
+};
+
+/* Called with every row of blocks of every scan. */
+static void on_progress(j_common_ptr codec)
+{
+    enum { SCANS_MAX = 500 };
+    struct outcome *const outcome = codec->client_data;
+    const struct decoder *const decoder = codec->client_data; /* begins with it */
+    if (decoder->codec.input_scan_number > SCANS_MAX)
+        end(outcome, heed_fail(outcome->error, HEED_BAD_IMAGE, "JPEG: more than %d scans", SCANS_MAX));
+    const enum heed_status status = heed_stop_check(decoder->stop, outcome->error);
+    if (status != HEED_OK)
+        end(outcome, status);
 }
 
 /* CMYK in a JPEG is Adobe's: stored inverted, so that a channel is the light its ink lets through. In place, front to
@@ -41,28 +104,84 @@ static void rgb_from_cmyk(uint8_t *pixels, size_t count)
     }
 }
 
-enum heed_status heed_jpeg_decode(const uint8_t *bytes, size_t size, uint32_t width, uint32_t height, uint8_t *pixels,
-                                  struct heed_error *error)
+static void decode(struct decoder *decoder, const uint8_t *bytes, size_t size, uint32_t width, uint32_t height,
+                   uint8_t *pixels)
 {
-    struct heed_jpeg_header header;
-    const enum heed_status status = heed_jpeg_header_read(bytes, size, 0, &header, error);
-    if (status != HEED_OK)
-        return status;
-    assert(header.width >= width);
-    assert(header.height >= height);
-
-    const tjhandle codec = tjInitDecompress();
-    if (!codec)
-        return heed_fail(error, HEED_NO_MEMORY, "JPEG decoder");
-    const bool cmyk = header.components == 4;
-    const int failed = tjDecompress2(codec, bytes, size, pixels, (int)width, 0, (int)height,
-                                     cmyk ? TJPF_CMYK : TJPF_RGB, TJFLAG_LIMITSCANS);
-    const bool whole = !failed || warning_is_harmless(codec, bytes, size, &header);
-    const enum heed_status outcome = whole ? HEED_OK : codec_failed(tjGetErrorStr2(codec), error);
-    tjDestroy(codec);
-    if (outcome == HEED_OK && cmyk)
+    struct jpeg_decompress_struct *const codec = &decoder->codec;
+    if (setjmp(decoder->outcome.over))
+        return;
+    jpeg_create_decompress(codec);
+    codec->progress = &decoder->progress;
+    jpeg_mem_src(codec, bytes, size);
+    jpeg_read_header(codec, TRUE);
+    const bool cmyk = codec->num_components == 4;
+    codec->out_color_space = cmyk ? JCS_CMYK : JCS_RGB;
+    for (codec->scale_denom = 1; codec->scale_denom < 8; codec->scale_denom *= 2) {
+        jpeg_calc_output_dimensions(codec);
+        if (codec->output_width <= width)
+            break;
+    }
+    jpeg_start_decompress(codec);
+    if (codec->output_width != width || codec->output_height != height)
+        end(&decoder->outcome,
+            heed_fail(decoder->outcome.error, HEED_BAD_IMAGE, "JPEG is %u x %u to the codec and not %u x %u",
+                      codec->output_width, codec->output_height, width, height));
+    const size_t row_bytes = (size_t)width * (cmyk ? 4 : 3);
+    while (codec->output_scanline < height) {
+        enum { ROWS = 16 };
+        JSAMPROW rows[ROWS];
+        const uint32_t left = height - codec->output_scanline, count = left < ROWS ? left : ROWS;
+        for (uint32_t i = 0; i < count; i++)
+            rows[i] = pixels + (codec->output_scanline + i) * row_bytes;
+        jpeg_read_scanlines(codec, rows, count);
+    }
+    jpeg_finish_decompress(codec);
+    if (cmyk)
         rgb_from_cmyk(pixels, (size_t)width * height);
-    return outcome;
+}
+
+enum heed_status heed_jpeg_decode(const uint8_t *bytes, size_t size, uint32_t width, uint32_t height, uint8_t *pixels,
+                                  const struct heed_stop *stop, struct heed_error *error)
+{
+    struct decoder decoder = { .outcome.error = error, .progress.progress_monitor = on_progress, .stop = stop };
+    decoder.codec.err = listen(&decoder.outcome);
+    decoder.codec.client_data = &decoder;
+    decode(&decoder, bytes, size, width, height, pixels);
+    jpeg_destroy_decompress(&decoder.codec);
+    return decoder.outcome.status;
+}
+
+/* ---- Writing ------------------------------------------------------------------------------------------- */
+
+struct encoder {
+    struct outcome outcome;
+    struct jpeg_compress_struct codec;
+    uint8_t *bytes; /* the codec puts another in its place where it is too small */
+    unsigned long size;
+};
+
+/* Full colour resolution: thin coloured lines stay crisp. */
+static void encode(struct encoder *encoder, const uint8_t *rgb, uint32_t width, uint32_t height, int quality)
+{
+    struct jpeg_compress_struct *const codec = &encoder->codec;
+    if (setjmp(encoder->outcome.over))
+        return;
+    jpeg_create_compress(codec);
+    jpeg_mem_dest(codec, &encoder->bytes, &encoder->size);
+    codec->image_width = width;
+    codec->image_height = height;
+    codec->input_components = 3;
+    codec->in_color_space = JCS_RGB;
+    jpeg_set_defaults(codec);
+    jpeg_set_quality(codec, quality, TRUE);
+    codec->dct_method = quality < 96 ? JDCT_FASTEST : JDCT_ISLOW;
+    codec->comp_info[0].h_samp_factor = codec->comp_info[0].v_samp_factor = 1;
+    jpeg_start_compress(codec, TRUE);
+    while (codec->next_scanline < height) {
+        JSAMPROW row = (JSAMPROW)(uintptr_t)(rgb + (size_t)codec->next_scanline * width * 3); /* only read */
+        jpeg_write_scanlines(codec, &row, 1);
+    }
+    jpeg_finish_compress(codec);
 }
 
 enum heed_status heed_jpeg_encode(const uint8_t *rgb, uint32_t width, uint32_t height, int quality, uint8_t **bytes,
@@ -72,24 +191,21 @@ enum heed_status heed_jpeg_encode(const uint8_t *rgb, uint32_t width, uint32_t h
     if (width > SIDE_MAX || height > SIDE_MAX)
         return heed_fail(error, HEED_BAD_ARGUMENT, "a JPEG of %u x %u cannot be written: a side is at most %d", width,
                          height, SIDE_MAX);
-    /* Full colour resolution: thin coloured lines stay crisp. */
-    unsigned long written = tjBufSize((int)width, (int)height, TJSAMP_444);
-    uint8_t *buffer = malloc(written);
-    const tjhandle codec = tjInitCompress();
-    enum heed_status status = HEED_OK;
-    if (!buffer || !codec)
-        status = heed_fail(error, HEED_NO_MEMORY, "JPEG encoder");
-    else if (tjCompress2(codec, rgb, (int)width, 0, (int)height, TJPF_RGB, &buffer, &written, TJSAMP_444, quality,
-                         TJFLAG_NOREALLOC) != 0)
-        status = codec_failed(tjGetErrorStr2(codec), error);
-    if (codec)
-        tjDestroy(codec);
-    if (status != HEED_OK) {
-        free(buffer);
-        return status;
-    }
-    uint8_t *const fitted = realloc(buffer, written); /* the room was for the worst case */
-    *bytes = fitted ? fitted : buffer;
-    *size = written;
+    const size_t most = 6 * ((size_t)width + 7) * ((size_t)height + 7) + 2048; /* as TurboJPEG has it */
+    uint8_t *const room = malloc(most);
+    if (!room)
+        return heed_fail(error, HEED_NO_MEMORY, "JPEG encoder");
+    struct encoder encoder = { .outcome.error = error, .bytes = room, .size = most };
+    encoder.codec.err = listen(&encoder.outcome);
+    encoder.codec.client_data = &encoder;
+    encode(&encoder, rgb, width, height, quality);
+    jpeg_destroy_compress(&encoder.codec);
+    if (encoder.outcome.status != HEED_OK || encoder.bytes != room)
+        free(room);
+    if (encoder.outcome.status != HEED_OK)
+        return encoder.outcome.status;
+    uint8_t *const fitted = realloc(encoder.bytes, encoder.size); /* the room was for the worst case */
+    *bytes = fitted ? fitted : encoder.bytes;
+    *size = encoder.size;
     return HEED_OK;
 }

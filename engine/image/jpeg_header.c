@@ -26,7 +26,6 @@ enum {
     MARKER_SOI = 0xd8,
     MARKER_EOI = 0xd9,
     MARKER_SOS = 0xda,
-    MARKER_DRI = 0xdd,
     MARKER_APP1 = 0xe1,
 };
 
@@ -109,10 +108,6 @@ static enum heed_status read_components(const uint8_t *components, struct heed_j
     const uint64_t across = (header->width + BLOCK_SIDE * h_max - 1) / (BLOCK_SIDE * h_max);
     const uint64_t down = (header->height + BLOCK_SIDE * v_max - 1) / (BLOCK_SIDE * v_max);
     header->codec_bytes = across * down * blocks * BLOCK_BYTES;
-    header->squares = across * down;
-    if (header->components == 1) /* a scan of one component is of single blocks, however it is sampled */
-        header->squares = ((header->width + BLOCK_SIDE - 1) / BLOCK_SIDE) *
-                          (uint64_t)((header->height + BLOCK_SIDE - 1) / BLOCK_SIDE);
     return HEED_OK;
 }
 
@@ -140,12 +135,6 @@ static enum heed_status read_frame(const struct segment *segment, struct heed_jp
     return read_components(p + FRAME_BYTES, header, error);
 }
 
-static void read_interval(const struct segment *segment, struct heed_jpeg_header *header)
-{
-    if (segment->size == 2)
-        header->interval = (uint32_t)segment->payload[0] << 8 | segment->payload[1];
-}
-
 /* Strikes the scan's components from those that are still missing. */
 static unsigned without_scanned(unsigned missing, const struct segment *scan, const struct heed_jpeg_header *header)
 {
@@ -166,8 +155,6 @@ static enum heed_status walk_scans(struct reader reader, struct segment segment,
     uint32_t scans = 0;
     unsigned missing = (1u << header->components) - 1;
     do {
-        if (segment.marker == MARKER_DRI)
-            read_interval(&segment, header);
         if (segment.marker != MARKER_SOS)
             continue;
         missing = without_scanned(missing, &segment, header);
@@ -208,33 +195,15 @@ enum heed_status heed_jpeg_header_read(const uint8_t *bytes, size_t size, uint32
             if (read_frame(&segment, header, error) != HEED_OK)
                 return HEED_BAD_IMAGE;
         }
-        if (segment.marker == MARKER_DRI)
-            read_interval(&segment, header);
         if (segment.marker == MARKER_SOS) {
             if (!framed)
                 return heed_fail(error, HEED_BAD_IMAGE, "JPEG has a scan before its frame header");
             if (scan_is_whole(&segment, header, progressive)) {
                 header->codec_bytes = 0;
-                header->scan_at = reader.at;
                 return HEED_OK;
             }
             return walk_scans(reader, segment, scans_max, header, error);
         }
     }
     return heed_fail(error, HEED_BAD_IMAGE, "JPEG ends inside its header");
-}
-
-bool heed_jpeg_restarts_are_there(const uint8_t *bytes, size_t size, const struct heed_jpeg_header *header)
-{
-    if (header->interval == 0 || header->scan_at == 0)
-        return header->interval == 0;
-    uint64_t restarts = 0;
-    for (size_t at = header->scan_at; at + 1 < size; at++) {
-        const uint8_t *const found = memchr(bytes + at, 0xff, size - 1 - at);
-        if (!found || found[1] == MARKER_EOI)
-            break;
-        at = (size_t)(found - bytes);
-        restarts += found[1] >= MARKER_RST0 && found[1] < MARKER_SOI;
-    }
-    return restarts == (header->squares - 1) / header->interval;
 }

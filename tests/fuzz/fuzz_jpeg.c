@@ -1,4 +1,4 @@
-/* A body that begins like a JPEG: the marker walk, EXIF, TurboJPEG. */
+/* A body that begins like a JPEG: the marker walk, EXIF, the codec. */
 #include "decode_any.h"
 #include "fuzz.h"
 

@@ -399,7 +399,7 @@ static size_t find_marker(const struct bytes *jpeg, uint8_t marker, size_t n)
     return 0;
 }
 
-enum { RST0 = 0xd0, SOS = 0xda, DRI = 0xdd };
+enum { SOF0 = 0xc0, RST0 = 0xd0, SOS = 0xda, DQT = 0xdb, DRI = 0xdd };
 
 /* Of a restart interval of one square in a picture of `width` x `height`: what is cut between two intervals ends with
  * no other complaint than stray bytes do. */
@@ -530,21 +530,92 @@ static void no_reserved_marker_hides_the_scans_behind_it(void **state)
     free(jpeg.data);
 }
 
+/* A grey picture as the three components of one, each in a scan of its own, the last `repeated` times more. */
+static struct bytes make_scans(unsigned repeated)
+{
+    struct bytes jpeg = make_jpeg(8, 8, TJPF_GRAY, TJSAMP_GRAY, 0);
+    const size_t frame = find_marker(&jpeg, SOF0, 0);
+    jpeg.data[frame + 3] += 6;
+    jpeg.data[frame + 9] = 3;
+    jpeg = insert(jpeg, frame + 13, "\2\x11\0\3\x11\0", 6);
+    const size_t at = find_marker(&jpeg, SOS, 0), size = jpeg.size - 2 - at;
+    uint8_t scan[256];
+    assert_true(size <= sizeof scan);
+    memcpy(scan, jpeg.data + at, size);
+    for (unsigned i = 0; i < 2 + repeated; i++) {
+        scan[5] = i == 0 ? 2 : 3;
+        jpeg = insert(jpeg, jpeg.size - 2, scan, size);
+    }
+    return jpeg;
+}
+
 static void the_codec_has_a_limit_of_scans_of_its_own(void **state)
 {
     (void)state;
-    struct bytes jpeg = make_jpeg(8, 8, TJPF_GRAY, TJSAMP_GRAY, TJFLAG_PROGRESSIVE);
-    const size_t last = find_marker(&jpeg, SOS, 5), size = jpeg.size - 2 - last;
-    for (int i = 0; i < 500; i++) {
-        uint8_t scan[256];
-        assert_true(size <= sizeof scan);
-        memcpy(scan, jpeg.data + last, size);
-        jpeg = insert(jpeg, last, scan, size);
-    }
+    struct bytes jpeg = make_scans(500);
     struct decoded d = decode(jpeg.data, jpeg.size);
     assert_int_equal(d.status, HEED_BAD_IMAGE);
     assert_non_null(strstr(d.error.text, "500 scans"));
     free(d.block);
+    free(jpeg.data);
+    jpeg = make_scans(400);
+    d = decode(jpeg.data, jpeg.size);
+    assert_int_equal(d.status, HEED_OK);
+    free(d.block);
+    free(jpeg.data);
+}
+
+/* What cameras and programs write that costs no pixel. */
+static void oddities_that_cost_no_pixel_are_read(void **state)
+{
+    (void)state;
+    struct bytes plain = make_jpeg(64, 48, TJPF_RGB, TJSAMP_420, 0);
+    struct decoded wanted = decode(plain.data, plain.size);
+    assert_int_equal(wanted.status, HEED_OK);
+    const size_t parameters = find_marker(&plain, SOS, 0) + 11, version = 11;
+    const struct {
+        size_t at;
+        uint8_t from, to;
+    } changes[] = { { parameters, 0, 1 },
+                    { parameters + 1, 63, 0 },
+                    { parameters + 1, 63, 64 },
+                    { parameters + 2, 0, 1 },
+                    { version, 1, 2 } };
+    for (size_t i = 0; i <= sizeof changes / sizeof *changes; i++) {
+        struct bytes odd = insert((struct bytes){ memcpy(malloc(plain.size), plain.data, plain.size), plain.size },
+                                  find_marker(&plain, DQT, 0), "\0\x55", i == 0 ? 2 : 0);
+        if (i > 0) {
+            assert_int_equal(odd.data[changes[i - 1].at], changes[i - 1].from);
+            odd.data[changes[i - 1].at] = changes[i - 1].to;
+        }
+        struct decoded d = decode(odd.data, odd.size);
+        if (d.status != HEED_OK)
+            fail_msg("oddity %zu: %s", i, d.error.text);
+        assert_memory_equal(d.image.rgb, wanted.image.rgb, 64 * 48 * 3);
+        free(d.block);
+        odd.size -= 40; /* real damage behind it is still seen */
+        d = decode(odd.data, odd.size);
+        assert_int_equal(d.status, HEED_BAD_IMAGE);
+        free(d.block);
+        free(odd.data);
+    }
+    free(wanted.block);
+    free(plain.data);
+}
+
+static void decoding_stops_when_it_is_told_to(void **state)
+{
+    (void)state;
+    struct bytes jpeg = make_jpeg(640, 480, TJPF_RGB, TJSAMP_420, TJFLAG_PROGRESSIVE);
+    const atomic_bool cancel = true;
+    const struct heed_stop stops[] = { { .cancel = &cancel }, { .deadline_ns = 1 } };
+    const enum heed_status wanted[] = { HEED_CANCELLED, HEED_DEADLINE };
+    uint8_t *const pixels = malloc(640 * 480 * 4);
+    for (size_t i = 0; i < 2; i++) {
+        struct heed_error error;
+        assert_int_equal(heed_jpeg_decode(jpeg.data, jpeg.size, 640, 480, pixels, &stops[i], &error), wanted[i]);
+    }
+    free(pixels);
     free(jpeg.data);
 }
 
@@ -622,6 +693,8 @@ int main(void)
         cmocka_unit_test(no_segment_hides_the_scans_behind_it),
         cmocka_unit_test(no_reserved_marker_hides_the_scans_behind_it),
         cmocka_unit_test(the_codec_has_a_limit_of_scans_of_its_own),
+        cmocka_unit_test(oddities_that_cost_no_pixel_are_read),
+        cmocka_unit_test(decoding_stops_when_it_is_told_to),
         cmocka_unit_test(the_codec_s_own_memory_is_told_for_files_of_several_scans),
         cmocka_unit_test(other_file_types_are_named),
         cmocka_unit_test(an_encoded_picture_decodes_to_itself),

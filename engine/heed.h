@@ -114,17 +114,16 @@ struct heed_image {
     uint32_t width, height;
 };
 
-/* Reads the header only: cost does not depend on the number of pixels. */
+/* Reads the header, and of a JPEG of several scans the markers to its end: no pixel is decoded. */
 HEED_CHECKED HEED_API enum heed_status heed_image_probe(const uint8_t *bytes, size_t size,
                                                         const struct heed_image_limits *limits,
                                                         struct heed_image_info *info,
                                                         struct heed_error *error);
 
-/* Encoders give the caller bytes to free with free(). Quality is JPEG's 1..100. A JPEG is made in one go, which cannot
- * be stopped. */
+/* Encoders give the caller bytes to free with free(). Quality is JPEG's 1..100. */
 HEED_CHECKED HEED_API enum heed_status heed_image_encode_jpeg(const struct heed_image *image, int quality,
-                                                              uint8_t **bytes, size_t *size,
-                                                              struct heed_error *error);
+                                                              const struct heed_stop *stop, uint8_t **bytes,
+                                                              size_t *size, struct heed_error *error);
 HEED_CHECKED HEED_API enum heed_status heed_image_encode_png(const struct heed_image *image,
                                                              const struct heed_stop *stop, uint8_t **bytes, size_t *size,
                                                              struct heed_error *error);
@@ -290,7 +289,8 @@ struct heed_profile {
 /* From now on the context's passes add their layers to *profile, which stays the caller's; NULL ends it. */
 HEED_API void heed_context_profile(struct heed_context *context, struct heed_profile *profile);
 
-/* Draws boxes, labels with scores and masks on the photo. Where it is stopped the photo is half drawn. */
+/* Draws boxes, labels with scores and masks on the photo. Where it is stopped the photo is half drawn.
+ * HEED_BAD_ARGUMENT where the result is of a photo of another size or of a model with fewer classes. */
 HEED_CHECKED HEED_API enum heed_status heed_draw(struct heed_image *image, const struct heed_result *result,
                                                  const struct heed_model *model, const struct heed_stop *stop,
                                                  struct heed_error *error);

@@ -64,7 +64,8 @@ static enum heed_status draw(struct work *work, const struct heed_result *result
     enum heed_status status = heed_draw(&image, result, work->job->detect.model->model, &work->stop, error);
     const bool jpeg = work->job->detect.output == SRV_ACCEPT_JPEG;
     if (status == HEED_OK)
-        status = jpeg ? heed_image_encode_jpeg(&image, (int)work->options->jpeg_quality, &bytes, &reply->size, error)
+        status = jpeg ? heed_image_encode_jpeg(&image, (int)work->options->jpeg_quality, &work->stop, &bytes,
+                                               &reply->size, error)
                       : heed_image_encode_png(&image, &work->stop, &bytes, &reply->size, error);
     if (status != HEED_OK)
         return status;
@@ -201,7 +202,7 @@ enum heed_status srv_work_self_test(const struct srv_model *model, struct heed_c
     const struct heed_image image = { .rgb = pixels, .width = SIDE, .height = SIDE };
     uint8_t *jpeg;
     size_t size;
-    enum heed_status status = heed_image_encode_jpeg(&image, 90, &jpeg, &size, error);
+    enum heed_status status = heed_image_encode_jpeg(&image, 90, NULL, &jpeg, &size, error);
     if (status != HEED_OK)
         return status;
     const struct heed_detect_options how = { .score_min = 0, .detections_max = 1, .masks = true };

@@ -35,7 +35,8 @@ HEED_CHECKED enum heed_status heed_png_header_read(const uint8_t *bytes, size_t 
 
 /* Encoders' bytes are the caller's to free(). */
 HEED_CHECKED enum heed_status heed_jpeg_encode(const uint8_t *rgb, uint32_t width, uint32_t height, int quality,
-                                               uint8_t **bytes, size_t *size, struct heed_error *error);
+                                               const struct heed_stop *stop, uint8_t **bytes, size_t *size,
+                                               struct heed_error *error);
 enum heed_png_kind {
     HEED_PNG_RGB,
     HEED_PNG_BITS

@@ -6,7 +6,6 @@
 #include "base/error.h"
 #include "image/paint.h"
 
-#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -220,8 +219,13 @@ enum heed_status heed_draw_labelled(struct heed_image *image, const struct heed_
                                     const struct heed_label *labels, size_t label_count, const struct heed_stop *stop,
                                     struct heed_error *error)
 {
-    assert(result->width == image->width);
-    assert(result->height == image->height);
+    if (result->width != image->width || result->height != image->height)
+        return heed_fail(error, HEED_BAD_ARGUMENT, "the result is of %u x %u pixels, the photo has %u x %u",
+                         result->width, result->height, image->width, image->height);
+    for (size_t i = 0; i < result->detection_count; i++)
+        if (result->detections[i].class_index >= label_count)
+            return heed_fail(error, HEED_BAD_ARGUMENT, "detection %zu is of class %u, the model has %zu", i,
+                             result->detections[i].class_index, label_count);
     if (result->detection_count == 0)
         return HEED_OK;
     const struct style style = style_for(image);
@@ -231,7 +235,6 @@ enum heed_status heed_draw_labelled(struct heed_image *image, const struct heed_
     choose_colours(result, shown);
     for (size_t i = 0; i < result->detection_count; i++) {
         const struct heed_detection *const detection = &result->detections[i];
-        assert(detection->class_index < label_count);
         const char *const name = labels[detection->class_index].name;
         place_label(&shown[i], image, detection, name ? name : "?", style, shown, i);
     }

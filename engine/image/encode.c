@@ -9,15 +9,15 @@ static enum heed_status check_size(const struct heed_image *image, struct heed_e
     return HEED_OK;
 }
 
-enum heed_status heed_image_encode_jpeg(const struct heed_image *image, int quality, uint8_t **bytes, size_t *size,
-                                        struct heed_error *error)
+enum heed_status heed_image_encode_jpeg(const struct heed_image *image, int quality, const struct heed_stop *stop,
+                                        uint8_t **bytes, size_t *size, struct heed_error *error)
 {
     if (quality < 1 || quality > 100)
         return heed_fail(error, HEED_BAD_ARGUMENT, "JPEG quality is %d, allowed is 1..100", quality);
     const enum heed_status status = check_size(image, error);
     if (status != HEED_OK)
         return status;
-    return heed_jpeg_encode(image->rgb, image->width, image->height, quality, bytes, size, error);
+    return heed_jpeg_encode(image->rgb, image->width, image->height, quality, stop, bytes, size, error);
 }
 
 enum heed_status heed_image_encode_png(const struct heed_image *image, const struct heed_stop *stop, uint8_t **bytes,

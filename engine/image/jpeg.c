@@ -15,6 +15,8 @@
 /* client_data of both kinds of codec. */
 struct outcome {
     struct jpeg_error_mgr errors;
+    struct jpeg_progress_mgr progress;
+    const struct heed_stop *stop;
     jmp_buf over;
     enum heed_status status;
     struct heed_error *error;
@@ -60,11 +62,24 @@ static void on_message(j_common_ptr codec, int level)
         on_error(codec);
 }
 
+/* Called with every row of blocks, of every scan. */
+static void on_progress(j_common_ptr codec)
+{
+    enum { SCANS_MAX = 500 };
+    struct outcome *const outcome = codec->client_data;
+    if (codec->is_decompressor && ((j_decompress_ptr)codec)->input_scan_number > SCANS_MAX)
+        end(outcome, heed_fail(outcome->error, HEED_BAD_IMAGE, "JPEG: more than %d scans", SCANS_MAX));
+    const enum heed_status status = heed_stop_check(outcome->stop, outcome->error);
+    if (status != HEED_OK)
+        end(outcome, status);
+}
+
 static struct jpeg_error_mgr *listen(struct outcome *outcome)
 {
     jpeg_std_error(&outcome->errors);
     outcome->errors.error_exit = on_error;
     outcome->errors.emit_message = on_message;
+    outcome->progress.progress_monitor = on_progress;
     return &outcome->errors;
 }
 
@@ -73,22 +88,7 @@ static struct jpeg_error_mgr *listen(struct outcome *outcome)
 struct decoder {
     struct outcome outcome;
     struct jpeg_decompress_struct codec;
-    struct jpeg_progress_mgr progress;
-    const struct heed_stop *stop;
 };
-
-/* Called with every row of blocks of every scan. */
-static void on_progress(j_common_ptr codec)
-{
-    enum { SCANS_MAX = 500 };
-    struct outcome *const outcome = codec->client_data;
-    const struct decoder *const decoder = codec->client_data; /* begins with it */
-    if (decoder->codec.input_scan_number > SCANS_MAX)
-        end(outcome, heed_fail(outcome->error, HEED_BAD_IMAGE, "JPEG: more than %d scans", SCANS_MAX));
-    const enum heed_status status = heed_stop_check(decoder->stop, outcome->error);
-    if (status != HEED_OK)
-        end(outcome, status);
-}
 
 /* CMYK in a JPEG is Adobe's: stored inverted, so that a channel is the light its ink lets through. In place, front to
  * back. */
@@ -111,7 +111,7 @@ static void decode(struct decoder *decoder, const uint8_t *bytes, size_t size, u
     if (setjmp(decoder->outcome.over))
         return;
     jpeg_create_decompress(codec);
-    codec->progress = &decoder->progress;
+    codec->progress = &decoder->outcome.progress;
     jpeg_mem_src(codec, bytes, size);
     jpeg_read_header(codec, TRUE);
     const bool cmyk = codec->num_components == 4;
@@ -143,7 +143,7 @@ static void decode(struct decoder *decoder, const uint8_t *bytes, size_t size, u
 enum heed_status heed_jpeg_decode(const uint8_t *bytes, size_t size, uint32_t width, uint32_t height, uint8_t *pixels,
                                   const struct heed_stop *stop, struct heed_error *error)
 {
-    struct decoder decoder = { .outcome.error = error, .progress.progress_monitor = on_progress, .stop = stop };
+    struct decoder decoder = { .outcome = { .error = error, .stop = stop } };
     decoder.codec.err = listen(&decoder.outcome);
     decoder.codec.client_data = &decoder;
     decode(&decoder, bytes, size, width, height, pixels);
@@ -167,6 +167,7 @@ static void encode(struct encoder *encoder, const uint8_t *rgb, uint32_t width, 
     if (setjmp(encoder->outcome.over))
         return;
     jpeg_create_compress(codec);
+    codec->progress = &encoder->outcome.progress;
     jpeg_mem_dest(codec, &encoder->bytes, &encoder->size);
     codec->image_width = width;
     codec->image_height = height;
@@ -184,8 +185,8 @@ static void encode(struct encoder *encoder, const uint8_t *rgb, uint32_t width, 
     jpeg_finish_compress(codec);
 }
 
-enum heed_status heed_jpeg_encode(const uint8_t *rgb, uint32_t width, uint32_t height, int quality, uint8_t **bytes,
-                                  size_t *size, struct heed_error *error)
+enum heed_status heed_jpeg_encode(const uint8_t *rgb, uint32_t width, uint32_t height, int quality,
+                                  const struct heed_stop *stop, uint8_t **bytes, size_t *size, struct heed_error *error)
 {
     enum { SIDE_MAX = 65500 }; /* libjpeg's */
     if (width > SIDE_MAX || height > SIDE_MAX)
@@ -195,7 +196,7 @@ enum heed_status heed_jpeg_encode(const uint8_t *rgb, uint32_t width, uint32_t h
     uint8_t *const room = malloc(most);
     if (!room)
         return heed_fail(error, HEED_NO_MEMORY, "JPEG encoder");
-    struct encoder encoder = { .outcome.error = error, .bytes = room, .size = most };
+    struct encoder encoder = { .outcome = { .error = error, .stop = stop }, .bytes = room, .size = most };
     encoder.codec.err = listen(&encoder.outcome);
     encoder.codec.client_data = &encoder;
     encode(&encoder, rgb, width, height, quality);

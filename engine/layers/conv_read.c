@@ -14,8 +14,14 @@ static const float *read_part(struct heed_loader *loader, const char *norm, cons
 static void fold(struct heed_loader *loader, const char *norm, float eps, size_t count, float *factor, float *bias)
 {
     const float *var = read_part(loader, norm, "running_var", count);
-    for (size_t j = 0; var && j < count; j++)
+    for (size_t j = 0; var && j < count; j++) {
         factor[j] = 1 / sqrtf(var[j] + eps);
+        if (!isfinite(factor[j])) {
+            loader->status = heed_fail(loader->error, HEED_BAD_WEIGHTS, "%s.running_var holds %g, which is no variance",
+                                       norm, (double)var[j]);
+            return;
+        }
+    }
     const float *weight = read_part(loader, norm, "weight", count);
     for (size_t j = 0; weight && j < count; j++)
         factor[j] *= weight[j];

@@ -61,7 +61,7 @@ static enum heed_status make_photo(struct bench *bench, struct heed_error *error
     }
     paint(&image);
     const enum heed_status status =
-        heed_image_encode_jpeg(&image, JPEG_QUALITY, &bench->photo, &bench->photo_size, error);
+        heed_image_encode_jpeg(&image, JPEG_QUALITY, NULL, &bench->photo, &bench->photo_size, error);
     free(image.rgb);
     return status;
 }

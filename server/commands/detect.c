@@ -126,7 +126,7 @@ static enum heed_status draw(struct run *run, size_t index, const struct heed_re
     uint8_t *bytes;
     size_t size;
     status = ends_with(path, ".png") ? heed_image_encode_png(&image, NULL, &bytes, &size, error)
-                                     : heed_image_encode_jpeg(&image, JPEG_QUALITY, &bytes, &size, error);
+                                     : heed_image_encode_jpeg(&image, JPEG_QUALITY, NULL, &bytes, &size, error);
     if (status != HEED_OK)
         return status;
     status = write_file(path, bytes, size, error);

@@ -24,7 +24,7 @@ static int load(void **state)
         pixels[i] = (uint8_t)(i * 7);
     const struct heed_image image = { .rgb = pixels, .width = 32, .height = 24 };
     struct heed_error error;
-    return heed_image_encode_jpeg(&image, 90, &photos[0].bytes, &photos[0].size, &error) != HEED_OK ||
+    return heed_image_encode_jpeg(&image, 90, NULL, &photos[0].bytes, &photos[0].size, &error) != HEED_OK ||
            heed_image_encode_png(&image, NULL, &photos[1].bytes, &photos[1].size, &error) != HEED_OK;
 }
 
@@ -125,7 +125,7 @@ static enum heed_status encode(struct heed_error *error)
     const struct heed_image image = { .rgb = pixels, .width = 4, .height = 4 };
     uint8_t *bytes;
     size_t size;
-    enum heed_status status = heed_image_encode_jpeg(&image, 90, &bytes, &size, error);
+    enum heed_status status = heed_image_encode_jpeg(&image, 90, NULL, &bytes, &size, error);
     if (status != HEED_OK)
         return status;
     free(bytes);

@@ -133,6 +133,22 @@ static void drawing_stops_in_a_mask_and_between_boxes(void **state)
     free(image.rgb);
 }
 
+static void what_does_not_fit_the_photo_or_the_model_is_refused(void **state)
+{
+    (void)state;
+    struct heed_image image = grey_photo(40, 30);
+    struct heed_detection detection = { .class_index = LABELS, .box = { 1, 1, 5, 5 } };
+    struct heed_result result = { .width = 40, .height = 30, .detection_count = 1, .detections = &detection };
+    struct heed_error error;
+    assert_int_equal(heed_draw_labelled(&image, &result, labels, LABELS, NULL, &error), HEED_BAD_ARGUMENT);
+    detection.class_index = 0;
+    result.width = 41;
+    assert_int_equal(heed_draw_labelled(&image, &result, labels, LABELS, NULL, &error), HEED_BAD_ARGUMENT);
+    result.width = 40;
+    assert_int_equal(heed_draw_labelled(&image, &result, labels, LABELS, NULL, &error), HEED_OK);
+    free(image.rgb);
+}
+
 static void every_shape_stays_in_photos_of_any_size(void **state)
 {
     (void)state;
@@ -233,6 +249,7 @@ int main(void)
         cmocka_unit_test(a_box_is_a_line_around_what_it_holds),
         cmocka_unit_test(a_mask_tints_its_pixels_and_no_others),
         cmocka_unit_test(drawing_stops_in_a_mask_and_between_boxes),
+        cmocka_unit_test(what_does_not_fit_the_photo_or_the_model_is_refused),
         cmocka_unit_test(every_shape_stays_in_photos_of_any_size),
         cmocka_unit_test(classes_of_one_photo_have_different_colours),
         cmocka_unit_test(text_is_as_wide_as_it_says_and_has_ink),

@@ -375,7 +375,7 @@ static struct photo painted(uint32_t width, uint32_t height, uint8_t orientation
     uint8_t *jpeg;
     size_t size;
     struct heed_error error;
-    assert_int_equal(heed_image_encode_jpeg(&image, 80, &jpeg, &size, &error), HEED_OK);
+    assert_int_equal(heed_image_encode_jpeg(&image, 80, NULL, &jpeg, &size, &error), HEED_OK);
     free(image.rgb);
 
     const uint8_t exif[] = { 0xff, 0xe1, 0,    34, 'E', 'x', 'i', 'f', 0, 0, 'I',         'I', 42, 0, 8, 0, 0, 0,

@@ -603,17 +603,24 @@ static void oddities_that_cost_no_pixel_are_read(void **state)
     free(plain.data);
 }
 
-static void decoding_stops_when_it_is_told_to(void **state)
+static void decoding_and_encoding_stop_when_told_to(void **state)
 {
     (void)state;
     struct bytes jpeg = make_jpeg(640, 480, TJPF_RGB, TJSAMP_420, TJFLAG_PROGRESSIVE);
     const atomic_bool cancel = true;
     const struct heed_stop stops[] = { { .cancel = &cancel }, { .deadline_ns = 1 } };
     const enum heed_status wanted[] = { HEED_CANCELLED, HEED_DEADLINE };
-    uint8_t *const pixels = malloc(640 * 480 * 4);
+    uint8_t *const pixels = calloc(640 * 480, 4);
     for (size_t i = 0; i < 2; i++) {
         struct heed_error error;
         assert_int_equal(heed_jpeg_decode(jpeg.data, jpeg.size, 640, 480, pixels, &stops[i], &error), wanted[i]);
+    }
+    const struct heed_image image = { .rgb = pixels, .width = 640, .height = 480 };
+    for (size_t i = 0; i < 2; i++) {
+        struct heed_error error;
+        uint8_t *written;
+        size_t size;
+        assert_int_equal(heed_image_encode_jpeg(&image, 90, &stops[i], &written, &size, &error), wanted[i]);
     }
     free(pixels);
     free(jpeg.data);
@@ -662,14 +669,14 @@ static void an_encoded_picture_decodes_to_itself(void **state)
     const struct heed_image image = { .rgb = rgb, .width = W, .height = H };
     struct bytes jpeg;
     struct heed_error error;
-    assert_int_equal(heed_image_encode_jpeg(&image, 95, &jpeg.data, &jpeg.size, &error), HEED_OK);
+    assert_int_equal(heed_image_encode_jpeg(&image, 95, NULL, &jpeg.data, &jpeg.size, &error), HEED_OK);
     assert_shows_picture(jpeg, W, H, 6);
     free(jpeg.data);
-    assert_int_equal(heed_image_encode_jpeg(&image, 0, &jpeg.data, &jpeg.size, &error), HEED_BAD_ARGUMENT);
+    assert_int_equal(heed_image_encode_jpeg(&image, 0, NULL, &jpeg.data, &jpeg.size, &error), HEED_BAD_ARGUMENT);
     const struct heed_image none = { .rgb = rgb };
-    assert_int_equal(heed_image_encode_jpeg(&none, 90, &jpeg.data, &jpeg.size, &error), HEED_BAD_ARGUMENT);
+    assert_int_equal(heed_image_encode_jpeg(&none, 90, NULL, &jpeg.data, &jpeg.size, &error), HEED_BAD_ARGUMENT);
     const struct heed_image wide = { .rgb = rgb, .width = 65501, .height = 1 };
-    assert_int_equal(heed_image_encode_jpeg(&wide, 90, &jpeg.data, &jpeg.size, &error), HEED_BAD_ARGUMENT);
+    assert_int_equal(heed_image_encode_jpeg(&wide, 90, NULL, &jpeg.data, &jpeg.size, &error), HEED_BAD_ARGUMENT);
 }
 
 int main(void)
@@ -694,7 +701,7 @@ int main(void)
         cmocka_unit_test(no_reserved_marker_hides_the_scans_behind_it),
         cmocka_unit_test(the_codec_has_a_limit_of_scans_of_its_own),
         cmocka_unit_test(oddities_that_cost_no_pixel_are_read),
-        cmocka_unit_test(decoding_stops_when_it_is_told_to),
+        cmocka_unit_test(decoding_and_encoding_stop_when_told_to),
         cmocka_unit_test(the_codec_s_own_memory_is_told_for_files_of_several_scans),
         cmocka_unit_test(other_file_types_are_named),
         cmocka_unit_test(an_encoded_picture_decodes_to_itself),

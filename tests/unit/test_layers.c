@@ -585,6 +585,23 @@ static void a_stopped_pass_computes_nothing(void **state)
     assert_false(untouched(&cancel, heed_now_ns() + 60u * 1000000000u, HEED_OK) == 77);
 }
 
+static void a_variance_below_zero_is_an_error(void **state)
+{
+    (void)state;
+    const float offsets[] = { 0, -2 }; /* variances are 0.5 to 1.5 */
+    for (size_t i = 0; i < 2; i++) {
+        struct net net;
+        struct heed_conv conv;
+        net_init(&net);
+        heed_conv_load(&net.loader, &conv, "c",
+                       (struct heed_conv_shape){
+                           .in = 4, .out = 4, .kernel = 1, .step = 1, .norm = "bn", .norm_eps = offsets[i] });
+        assert_int_equal(net.loader.status, i == 0 ? HEED_OK : HEED_BAD_WEIGHTS);
+        assert_true(i == 0 || strstr(net.error.text, "bn.running_var"));
+        net_deinit(&net);
+    }
+}
+
 static void a_tensor_too_large_is_told_by_the_arena(void **state)
 {
     (void)state;
@@ -612,6 +629,7 @@ int main(void)
         cmocka_unit_test(bilinear_follows_the_plane),
         cmocka_unit_test(roi_align_reads_the_level_of_the_regions_size),
         cmocka_unit_test(a_stopped_pass_computes_nothing),
+        cmocka_unit_test(a_variance_below_zero_is_an_error),
         cmocka_unit_test(a_tensor_too_large_is_told_by_the_arena),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,7 +32,7 @@ static int set_up(void **state)
     assert_int_equal(heed_context_create(NULL, 0, &context, &error), HEED_OK);
     uint8_t pixels[20 * 10 * 3] = { 0 };
     const struct heed_image image = { .rgb = pixels, .width = 20, .height = 10 };
-    assert_int_equal(heed_image_encode_jpeg(&image, 90, &jpeg, &jpeg_size, &error), HEED_OK);
+    assert_int_equal(heed_image_encode_jpeg(&image, 90, NULL, &jpeg, &jpeg_size, &error), HEED_OK);
     char *const base64 = calloc(1, BASE64_ENCODE_RAW_LENGTH(jpeg_size) + 1);
     base64_encode_raw(base64, jpeg_size, jpeg);
     assert_true(asprintf(&json_body, "{\"classes\":[\"cat\"],\"image\":\"%s\",\"score\":0.1}", base64) > 0);

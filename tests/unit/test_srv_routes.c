@@ -48,7 +48,7 @@ static int set_up(void **state)
     server.loaded = true;
     uint8_t pixels[20 * 10 * 3] = { 0 };
     const struct heed_image image = { .rgb = pixels, .width = 20, .height = 10 };
-    assert_int_equal(heed_image_encode_jpeg(&image, 90, &jpeg, &jpeg_size, &error), HEED_OK);
+    assert_int_equal(heed_image_encode_jpeg(&image, 90, NULL, &jpeg, &jpeg_size, &error), HEED_OK);
     return 0;
 }
 

@@ -46,7 +46,7 @@ __attribute__((format(printf, 3, 4))) static enum heed_status fail(struct heed_e
 enum heed_status srv_models_load(struct srv_models *models, const struct srv_options *options, unsigned lanes,
                                  struct heed_error *error)
 {
-    const struct heed_model_options how = { .cpu = srv_options_cpu_mask(options) };
+    const struct heed_model_options how = { .cpu = srv_cpu_mask(options->cpu) };
     *models = (struct srv_models){ 0 };
     models->items = calloc(options->models.count + 1, sizeof *models->items);
     if (!models->items)

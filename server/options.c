@@ -315,6 +315,8 @@ static bool read_config(struct srv_options *options, int argc, char *const *argv
                         struct srv_options_error *error)
 {
     const char *path = variable(environment, "HEED_CONFIG");
+    if (path && !path[0])
+        path = NULL;
     int used;
     for (int i = 0; i < argc; i += used) {
         const char *const value = flag_value(argc, argv, i, &used);
@@ -394,7 +396,7 @@ void srv_options_help(FILE *file)
     fputs("  Each may also stand in the environment (HEED_QUEUE_SLOTS) and in the file (\"queue_slots\").\n", file);
 }
 
-unsigned srv_options_cpu_mask(const struct srv_options *options)
+unsigned srv_cpu_mask(unsigned choice)
 {
     static const unsigned masks[] = {
         HEED_CPU_ANY,
@@ -403,5 +405,5 @@ unsigned srv_options_cpu_mask(const struct srv_options *options)
         HEED_CPU_BLAS | HEED_CPU_AVX2,
         HEED_CPU_BLAS | HEED_CPU_AVX2 | HEED_CPU_AVX512,
     };
-    return masks[options->cpu];
+    return masks[choice];
 }

@@ -12,13 +12,14 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#define SRV_CPU_CHOICES "any|ref|blas|avx2|avx512"
 #define SRV_OPTION_LIST(INTEGER, TEXT, CHOICE, PATH, PATHS)                                                            \
     TEXT(address, "0.0.0.0", "address to listen on")                                                                   \
     INTEGER(port, 8080, 0, 65535, "TCP port; 0 lets the system choose one")                                            \
     PATHS(models, "model descriptions (JSON files) to serve beside the built-in one")                                  \
     TEXT(default_model, "", "the model of a request that names none; empty: the built-in one")                         \
     INTEGER(threads, 0, 0, 1024, "worker threads; 0: one for each core")                                               \
-    CHOICE(cpu, "any", "any|ref|blas|avx2|avx512", "highest kernel level to use")                                      \
+    CHOICE(cpu, "any", SRV_CPU_CHOICES, "highest kernel level to use")                                                 \
     INTEGER(queue_slots, 64, 1, 65536, "requests held before the answer is 429")                                       \
     INTEGER(timeout_ms, 10000, 1, 3600000, "deadline of a request that names none: queue and work together")           \
     INTEGER(body_bytes_max, 33554432, 1024, 1073741824, "largest request body")                                        \
@@ -77,7 +78,7 @@ void srv_options_deinit(struct srv_options *options);
 
 void srv_options_help(FILE *file);
 
-/* The HEED_CPU_* mask the cpu option stands for. */
-unsigned srv_options_cpu_mask(const struct srv_options *options);
+/* The HEED_CPU_* mask that the choice of this index stands for. */
+unsigned srv_cpu_mask(unsigned choice);
 
 #endif

@@ -1,4 +1,4 @@
-/* Detections as text: heed's own JSON and COCO's result array (API.md). Numbers are short and the same everywhere:
+/* Detections as text: heed's own JSON and COCO's result array. Numbers are short and the same everywhere:
  * boxes to 2 decimals, scores to 4. Used by the server and by `heed detect`; any thread. */
 #ifndef SRV_REPLY_JSON_H
 #define SRV_REPLY_JSON_H

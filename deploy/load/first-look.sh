@@ -21,6 +21,7 @@ phase() {
 
 printf '%-24s %6s %8s %8s %8s %8s %8s   %s\n' photo status total queue decode infer masks found
 for photo in "$@"; do
+    [ -r "$photo" ] || { echo "$photo cannot be read" >&2; exit 1; }
     seen=$(curl --silent --show-error --output "$answer" --dump-header "$headers" --write-out '%{http_code} %{time_total}' \
         --data-binary "@$photo" --header 'Content-Type: application/octet-stream' "$url/v1/detect")
     found=$(grep -o '"label": *"[^"]*"' "$answer" | sed 's/.*: *"\(.*\)"/\1/' | sort | uniq -c | awk '

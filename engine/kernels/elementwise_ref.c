@@ -1,4 +1,4 @@
-/* Sums, shuffle, sigmoid and softmaxes in plain C. A softmax over a row that holds NaN or +infinity, or nothing but
+/* Sums, shuffle and softmaxes in plain C. A softmax over a row that holds NaN or +infinity, or nothing but
  * -infinity, is NaN throughout, as in PyTorch: the comparisons below pass over a NaN, the exponentials and the sum do
  * not. */
 #include "kernels/levels.h"
@@ -53,10 +53,4 @@ void heed_add_ref(float *y, const float *x, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         y[i] += x[i];
-}
-
-void heed_sigmoid_ref(float *x, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        x[i] = 1 / (1 + expf(-x[i]));
 }

@@ -117,7 +117,6 @@ typedef void heed_interleave_fn(float *y, size_t y_stride, const float *first, s
 /* y[i] += x[i] */
 typedef void heed_add_fn(float *y, const float *x, size_t n);
 /* x[i] = 1 / (1 + exp(-x[i])) */
-typedef void heed_sigmoid_fn(float *x, size_t n);
 
 /* `rounds` of independent multiply-adds in registers; how many that were. values: factor and term, then a result. */
 typedef uint64_t heed_peak_fn(uint64_t rounds, float values[2]);
@@ -143,7 +142,6 @@ struct heed_kernels {
     heed_column_exp_fn *column_exp;
     heed_interleave_fn *interleave;
     heed_add_fn *add;
-    heed_sigmoid_fn *sigmoid;
     heed_peak_fn *peak;
 };
 

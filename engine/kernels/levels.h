@@ -36,7 +36,6 @@
     X(column_exp)                                                                                                      \
     X(interleave)                                                                                                      \
     X(add)                                                                                                             \
-    X(sigmoid)                                                                                                         \
     X(peak)
 
 #define X(kernel)                                                                                                      \

@@ -6,7 +6,7 @@
  * convolution is folded into them, and they are packed for the kernels: all at load. The output is cut into tiles of
  * pixels; a dense tile is laid out as a matrix (im2col) in the lane's scratch, which stays in its L2, and multiplied.
  * A 1x1 of step 1 reads its input where it lies, or multiplies what a depthwise convolution has just made of it. A
- * convolution of few inputs, the stem, reads them where they lie too. A 3x3 of step 1 goes by Winograd's way
+ * convolution of few inputs, the stem, reads them where they lie too. A 3x3 of step 1 or 2 goes by Winograd's way
  * (conv_winograd.h). */
 #ifndef HEED_LAYERS_CONV_H
 #define HEED_LAYERS_CONV_H

@@ -8,6 +8,7 @@
 
 #include "commands.h"
 #include "flags.h"
+#include "options.h"
 #include "session.h"
 #include "text.h"
 
@@ -381,8 +382,9 @@ int srv_command_bench(int argc, char **argv)
         bench.peak = heed_cpu_peak(HEED_CPU_ANY) * bench.session.threads;
         exit_status = SRV_EXIT_OK;
     }
+    const char *const about = exit_status == SRV_EXIT_FAILED ? photo : NULL;
     if (exit_status != SRV_EXIT_OK)
-        fprintf(stderr, "heed: %s\n", error.text);
+        fprintf(stderr, "heed: %s%s%s\n", about ? about : "", about ? ": " : "", error.text);
     else if (json)
         exit_status = print_json(&bench, warm_up, layers);
     else

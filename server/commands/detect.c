@@ -9,13 +9,14 @@
 
 #include "commands.h"
 #include "flags.h"
+#include "options.h"
 #include "reply_json.h"
 #include "session.h"
 #include "text.h"
 
 enum format { FORMAT_AUTO, FORMAT_TABLE, FORMAT_JSON, FORMAT_COCO };
 
-enum { PIXELS_MAX = 1 << 28, SCANS_MAX = 1000, JPEG_QUALITY = 92 };
+enum { PIXELS_MAX = 1 << 28, SCANS_MAX = 500, JPEG_QUALITY = 92 };
 
 /* The file behind a name, whatever the name: of what is not there, zeros. */
 struct file_id {

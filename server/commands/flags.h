@@ -36,7 +36,7 @@ struct srv_flags {
  * printed. */
 bool srv_flags_read(const struct srv_flags *flags, int argc, char **argv, int *rest, int *exit_status);
 
-/* Prints "heed: TEXT" and where to find help on standard error; gives SRV_EXIT_USAGE. */
+/* Prints "heed: TEXT" and the usage on standard error; gives SRV_EXIT_USAGE. */
 int srv_usage_error(const struct srv_flags *flags, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -1,15 +1,9 @@
 #include "session.h"
 #include "file.h"
+#include "options.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-unsigned srv_cpu_mask(unsigned choice)
-{
-    static const unsigned masks[] = { HEED_CPU_ANY, HEED_CPU_REF, HEED_CPU_BLAS, HEED_CPU_BLAS | HEED_CPU_AVX2,
-                                      HEED_CPU_BLAS | HEED_CPU_AVX2 | HEED_CPU_AVX512 };
-    return masks[choice];
-}
 
 enum heed_status srv_session_open(struct srv_session *session, const char *model_path, unsigned threads,
                                   unsigned cpu_choice, struct heed_error *error)
@@ -60,8 +54,8 @@ enum heed_status srv_session_detect(struct srv_session *session, const uint8_t *
 
 enum heed_status srv_photo_read(const char *path, uint8_t **bytes, size_t *size, struct heed_error *error)
 {
-    *bytes = (uint8_t *)srv_file_read(strcmp(path, "-") == 0 ? NULL : path, SIZE_MAX, size, error->text,
-                                      sizeof error->text);
+    *bytes =
+        (uint8_t *)srv_file_read(strcmp(path, "-") == 0 ? NULL : path, SIZE_MAX, size, error->text, sizeof error->text);
     error->status = *bytes ? HEED_OK : HEED_IO;
     return error->status;
 }

@@ -5,10 +5,6 @@
 
 #include "heed.h"
 
-/* The choices of a --cpu flag, and what each stands for. */
-#define SRV_CPU_CHOICES "any|ref|blas|avx2|avx512"
-unsigned srv_cpu_mask(unsigned choice);
-
 struct srv_session {
     struct heed_model *model;
     const struct heed_model_info *info;

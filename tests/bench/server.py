@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 """What the server costs over the engine, and whether its elastic cores are as good as the best fixed setting.
 
     python3 tests/bench/server.py build/server/heed [--seconds 3] [--turns 8]

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """heed beside ONNX Runtime, OpenVINO and PyTorch: the same networks, the same weights, fp32, by turns in one run.
 
     python3 -m venv venv && venv/bin/pip install -r requirements.txt
@@ -235,7 +236,7 @@ def main():
     p.add_argument("--turns", type=int, default=5, help="of each competitor (default %(default)s)")
     p.add_argument("--rounds", type=int, default=2, help="in each turn (default %(default)s)")
     p.add_argument("--only", default="", help="works whose name this expression finds")
-    p.add_argument("--cache", type=Path, default=Path("cache"))
+    p.add_argument("--cache", type=Path, default=Path(__file__).resolve().parents[3] / "build" / "peers")
     p.add_argument("--memory", action="store_true", help="compare memory instead of time")
     args = p.parse_args()
     args.cache.mkdir(parents=True, exist_ok=True)

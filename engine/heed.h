@@ -125,8 +125,8 @@ HEED_CHECKED HEED_API enum heed_status heed_image_encode_jpeg(const struct heed_
                                                               const struct heed_stop *stop, uint8_t **bytes,
                                                               size_t *size, struct heed_error *error);
 HEED_CHECKED HEED_API enum heed_status heed_image_encode_png(const struct heed_image *image,
-                                                             const struct heed_stop *stop, uint8_t **bytes, size_t *size,
-                                                             struct heed_error *error);
+                                                             const struct heed_stop *stop, uint8_t **bytes,
+                                                             size_t *size, struct heed_error *error);
 
 /* ---- Masks --------------------------------------------------------------------------------------- */
 

@@ -21,9 +21,10 @@ bool srv_admit_body(struct srv_server *server, struct srv_request *request, cons
 
 /* More memory for a request, as its body comes or its work is known. */
 bool srv_admit_bytes(struct srv_server *server, struct srv_request *request, size_t bytes, struct srv_problem *problem);
-/* The work is done: what the request holds now is its reply, whatever was reserved. False where no room was reserved for
- * it, as for a picture, and none is left now; the request holds nothing then. */
-bool srv_charge_reply(struct srv_server *server, struct srv_request *request, size_t bytes, struct srv_problem *problem);
+/* The work is done: what the request holds now is its reply, whatever was reserved. False where no room was reserved
+ * for it, as for a picture, and none is left now; the request holds nothing then. */
+bool srv_charge_reply(struct srv_server *server, struct srv_request *request, size_t bytes,
+                      struct srv_problem *problem);
 void srv_release_bytes(struct srv_server *server, struct srv_request *request, size_t bytes);
 
 /* The memory a request's job takes while it is worked on; given back by srv_end_work. */

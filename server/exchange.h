@@ -60,7 +60,8 @@ struct srv_http {
 
 /* ---- exchange.c ---- */
 
-/* A request is over, and goes into metrics and log. What is not known of it is zero. complete: all of its reply went. */
+/* A request is over, and goes into metrics and log. What is not known of it is zero. complete: all of its reply
+ * went. */
 void srv_exchange_account(struct srv_http *http, const struct exchange *exchange, bool complete);
 
 /* Hands the reply to libmicrohttpd: only where it takes one, at the headers or at the end of the body. */

@@ -1,7 +1,7 @@
 /* The log: one line an event on standard error, as text or as JSON, written with one write(). Values may be hostile
- * (paths, header values): they are escaped, so an event never spans two lines, and cut where they are long. Where nobody
- * reads what is written, lines are lost, and their number is the next line's that is not. Any thread; set up once,
- * before others. */
+ * (paths, header values): they are escaped, so an event never spans two lines, and cut where they are long. Where
+ * nobody reads what is written, lines are lost, and their number is the next line's that is not. Any thread; set up
+ * once, before others. */
 #ifndef SRV_LOG_H
 #define SRV_LOG_H
 

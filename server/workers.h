@@ -1,6 +1,7 @@
 /* The worker threads: as many as cores. Each takes a job of its own when the queue has one; while it has none, it lends
- * itself to the crew and helps whichever job is running, and leaves after a tile when a job arrives. So one photo alone uses every core, and under load each core works for itself. Where the memory is not enough
- * for as many contexts, the threads without one only help. */
+ * itself to the crew and helps whichever job is running, and leaves after a tile when a job arrives. So one photo alone
+ * uses every core, and under load each core works for itself. Where the memory is not enough for as many contexts, the
+ * threads without one only help. */
 #ifndef SRV_WORKERS_H
 #define SRV_WORKERS_H
 

@@ -1,5 +1,5 @@
-/* Memory that is walked through again and again is asked for in large pages: a table of addresses then covers all of it.
- * Where the system refuses, nothing changes. */
+/* Memory that is walked through again and again is asked for in large pages: a table of addresses then covers all of
+ * it. Where the system refuses, nothing changes. */
 #ifndef HEED_BASE_PAGES_H
 #define HEED_BASE_PAGES_H
 

@@ -1,7 +1,7 @@
 /* The function table of the arithmetic: plain C first and complete, then each CPU level puts its own over what it
  * does better. Kernels see pointers, lengths and strides, never a tensor; they allocate nothing, keep no state
  * and may be called from any thread. Floats are single precision; strides are in floats. What is written overlaps
- * nothing that is read unless it is said. Each version of a kernel is declared by its type, so none can drift from another.
+ * nothing that is read unless it is said. Each version of a kernel is declared by its type, so none drifts from another.
  *
  * A level's result may differ from plain C's within the tolerance its checker states (tests/kernels), but for one
  * level and one shape it is always the same to the last bit: the order of every sum is fixed.

@@ -61,9 +61,6 @@ struct heed_conv heed_conv_prepared(struct heed_forward *forward, const struct h
 
 /* Into a tensor from the arena. */
 struct heed_tensor heed_conv(struct heed_forward *forward, const struct heed_conv *conv, const struct heed_tensor *x);
-struct heed_tensor heed_depthwise(struct heed_forward *forward, const struct heed_conv *conv,
-                                  const struct heed_tensor *x);
-struct heed_tensor heed_deconv(struct heed_forward *forward, const struct heed_conv *conv, const struct heed_tensor *x);
 
 /* A transposed convolution whose result is not stored: `take` gets it in runs, from any thread, each pixel of
  * (n, 2 h, 2 w) once. sums (pixels, out) are those of pixels first, first + 2, ... of one row. */

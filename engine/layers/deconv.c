@@ -1,7 +1,6 @@
 /* Transposed convolution, kernel 2, step 2: the windows do not overlap, so each input pixel makes its own four output
- * pixels, and the layer is four matrix products (pixels, in) x (in, out) whose rows are dealt out to two output rows. */
+ * pixels, and the layer is four matrix products (pixels, in) x (in, out) whose rows go to two output rows by turns. */
 #include <assert.h>
-#include <string.h>
 
 #include "layers/conv.h"
 #include "layers/tiles.h"
@@ -75,19 +74,4 @@ void heed_deconv_each(struct heed_forward *forward, const struct heed_conv *conv
         heed_forward_run(forward, conv->name, (uint64_t)pixels * 4 * shape->in * shape->out, deconv_tile, &run,
                          heed_ceil_div(pixels, run.tile_pixels));
     heed_arena_release(forward->arena, mark);
-}
-
-/* To the tensor: rows of all images are one column of rows. */
-static void store(void *arg, const float *sums, size_t first, size_t pixels)
-{
-    const struct heed_tensor *const y = arg;
-    for (size_t i = 0; i < pixels; i++)
-        memcpy(y->data + (first + 2 * i) * y->stride, sums + i * y->c, y->c * sizeof *sums);
-}
-
-struct heed_tensor heed_deconv(struct heed_forward *forward, const struct heed_conv *conv, const struct heed_tensor *x)
-{
-    struct heed_tensor y = heed_forward_tensor(forward, x->n, 2 * x->h, 2 * x->w, conv->shape.out);
-    heed_deconv_each(forward, conv, x, store, &y);
-    return y;
 }

@@ -40,11 +40,3 @@ void heed_max_pool_into(struct heed_forward *forward, const struct heed_pool_sha
     if (heed_forward_computes(forward))
         heed_forward_run(forward, shape->name, 0, pool_tile, &run, x->n * run.tiles);
 }
-
-struct heed_tensor heed_max_pool(struct heed_forward *forward, const struct heed_pool_shape *shape,
-                                 const struct heed_tensor *x)
-{
-    const struct heed_tensor y = heed_forward_tensor(forward, x->n, side_of(shape, x->h), side_of(shape, x->w), x->c);
-    heed_max_pool_into(forward, shape, x, &y);
-    return y;
-}

@@ -9,8 +9,6 @@ struct heed_pool_shape {
     size_t kernel, step, pad;
 };
 
-struct heed_tensor heed_max_pool(struct heed_forward *forward, const struct heed_pool_shape *shape,
-                                 const struct heed_tensor *x);
 /* y's size must be what the window gives. */
 void heed_max_pool_into(struct heed_forward *forward, const struct heed_pool_shape *shape, const struct heed_tensor *x,
                         const struct heed_tensor *y);

@@ -6,13 +6,12 @@
 
 #include <cmocka.h>
 
+#include "../layers_alone.h"
 #include "checks.h"
 #include "generated.h"
 #include "golden.h"
 #include "image/prepare.h"
-#include "layers/conv.h"
 #include "layers/linear.h"
-#include "layers/pool.h"
 #include "layers/resize.h"
 #include "layers/roi_align.h"
 
@@ -81,7 +80,7 @@ static struct heed_tensor run_conv(struct heed_forward *forward, const void *con
                                    const json_t *c)
 {
     if (is_depthwise(c))
-        return heed_depthwise(forward, conv, x);
+        return depthwise_alone(forward, conv, x);
     if (!json_is_true(golden_member(c, "residual")))
         return heed_conv(forward, conv, x);
     const struct heed_tensor y = heed_forward_tensor(forward, x->n, x->h, x->w, golden_size(c, "outputs"));
@@ -202,7 +201,7 @@ static struct heed_tensor run_deconv(struct heed_forward *forward, const void *c
                                      const json_t *c)
 {
     (void)c;
-    return heed_deconv(forward, conv, x);
+    return deconv_alone(forward, conv, x);
 }
 
 static void transposed_convolutions_equal_pytorch(void **state)
@@ -245,7 +244,7 @@ static struct heed_tensor run_max_pool(struct heed_forward *forward, const void 
     (void)layer;
     const struct heed_pool_shape shape = { "pool", golden_size(c, "kernel"), golden_size(c, "stride"),
                                            golden_size(c, "pad") };
-    return heed_max_pool(forward, &shape, x);
+    return max_pool_alone(forward, &shape, x);
 }
 
 static void max_pooling_equals_pytorch(void **state)

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "../layers_alone.h"
 #include "checks.h"
 #include "golden.h"
 #include "models/fpn.h"
@@ -146,7 +147,7 @@ static size_t run_mask_convs(struct heed_forward *forward, const void *layer, co
     const struct mask_convs *const head = layer;
     for (size_t i = 0; i < head->count; i++) {
         const struct heed_tensor *const x = i == 0 ? input : &outputs[i - 1];
-        outputs[i] = (i + 1 < head->count ? heed_conv : heed_deconv)(forward, &head->convs[i], x);
+        outputs[i] = (i + 1 < head->count ? heed_conv : deconv_alone)(forward, &head->convs[i], x);
     }
     return head->count;
 }

@@ -2,9 +2,8 @@
  * number of threads, no more memory than planned (pass_run checks it), nothing done once stopped. */
 #include "invented.h"
 
-#include "layers/conv.h"
+#include "../layers_alone.h"
 #include "layers/linear.h"
-#include "layers/pool.h"
 #include "layers/resize.h"
 #include "layers/roi_align.h"
 
@@ -77,7 +76,7 @@ static void check_conv(struct heed_conv_shape shape, bool depthwise, size_t n, s
     (depthwise ? heed_depthwise_load : heed_conv_load)(&net.loader, &conv, "layer", shape);
     assert_int_equal(net.loader.status, HEED_OK);
     struct conv_case it = {
-        .conv = &conv, .layer = depthwise ? heed_depthwise : heed_conv, .n = n, .h = h, .w = w, .wider = wider
+        .conv = &conv, .layer = depthwise ? depthwise_alone : heed_conv, .n = n, .h = h, .w = w, .wider = wider
     };
     it.x = malloc(n * h * w * shape.in * sizeof *it.x);
     invent_floats(it.x, n * h * w * shape.in, 7);
@@ -181,7 +180,7 @@ static struct heed_tensor one_after_the_other(struct heed_forward *forward, cons
 {
     struct heed_conv alone = *conv;
     alone.depthwise = NULL;
-    const struct heed_tensor between = heed_depthwise(forward, conv->depthwise, x);
+    const struct heed_tensor between = depthwise_alone(forward, conv->depthwise, x);
     return heed_conv(forward, &alone, &between);
 }
 
@@ -315,7 +314,7 @@ static void deconv_makes_four_pixels_of_each(void **state)
                      (struct heed_conv_shape){ .in = IN, .out = OUT, .kernel = 2, .step = 2 });
     float x[N * SIDE * SIDE * IN];
     invent_floats(x, sizeof x / sizeof *x, 5);
-    struct conv_case it = { .conv = &conv, .layer = heed_deconv, .n = N, .h = SIDE, .w = SIDE, .x = x };
+    struct conv_case it = { .conv = &conv, .layer = deconv_alone, .n = N, .h = SIDE, .w = SIDE, .x = x };
     run_lanes(&net, run_conv, &it, &it.y, &it.y_floats);
 
     float *const weights = read_weights("layer.weight", IN, OUT, 2, 2), *const bias = read_vector("layer.bias", OUT);
@@ -425,7 +424,7 @@ static void run_pool(struct heed_forward *forward, void *arg)
 {
     struct map_case *const it = arg;
     const struct heed_tensor x = make_map(forward);
-    const struct heed_tensor y = heed_max_pool(forward, &it->pool, &x);
+    const struct heed_tensor y = max_pool_alone(forward, &it->pool, &x);
     copy_out(forward, it, &y);
 }
 

@@ -356,7 +356,7 @@ int srv_command_bench(int argc, char **argv)
         .usage = "heed bench [options]",
         .about =
             "Measures one photo's way from bytes to masks on this machine, and each layer's speed against the fastest\n"
-            "multiply-adds the cores can do.",
+            "multiply-adds the cores can do. Exit status: 0 done, 1 failed, 2 wrong usage, 3 no model.",
         .items = items,
         .count = sizeof items / sizeof *items,
     };

@@ -34,7 +34,8 @@ static int print_json(const struct srv_models *models)
 static void print_help(void)
 {
     puts("usage: heed models [--json] [options of heed serve]\n\n"
-         "Loads and lists the models that heed serve would serve with the same options.\n\n"
+         "Loads and lists the models that heed serve would serve with the same options. Exit status: 0 done,\n"
+         "1 failed, 2 wrong usage, 3 no model.\n\n"
          "  --json                     the answer of GET /v1/models");
     srv_options_help(stdout);
 }

@@ -30,8 +30,9 @@ static bool may_be_at_fault(const struct client *client)
     if (!srv_client_has_stirred(&client->socket, client->http->last_run_ns))
         return false;
     switch (client->socket.phase) {
-    case SRV_CLIENT_IDLE:
-        return srv_client_has_sent(&client->socket);
+    case SRV_CLIENT_IDLE: /* behind chunks, after which 0.9 reads no more, it is not known what has been sent */
+        return srv_client_has_sent(&client->socket) ||
+               (!client->http->shows_raw && client->socket.entered_ns >= client->http->last_run_ns);
     case SRV_CLIENT_BODY:
         return client->exchange->framing.chunked;
     case SRV_CLIENT_HEADERS:

@@ -89,22 +89,25 @@ static bool ask_kernel(const struct srv_client *client, struct tcp_info *info)
            size >= offsetof(struct tcp_info, tcpi_bytes_received) + sizeof info->tcpi_bytes_received;
 }
 
+static uint64_t received_of(const struct tcp_info *info)
+{
+    const bool ended = info->tcpi_bytes_received > 0 && info->tcpi_state != ESTABLISHED;
+    return info->tcpi_bytes_received - ended; /* the end counts as a byte */
+}
+
 /* How many bytes have come; where the kernel does not count, more than any. */
 static uint64_t received(const struct srv_client *client)
 {
     struct tcp_info info;
-    if (!ask_kernel(client, &info))
-        return UINT64_MAX;
-    const bool ended = info.tcpi_bytes_received > 0 && info.tcpi_state != ESTABLISHED;
-    return info.tcpi_bytes_received - ended; /* the end counts as a byte */
+    return ask_kernel(client, &info) ? received_of(&info) : UINT64_MAX;
 }
 
 void srv_client_took(struct srv_client *client, uint64_t bytes, bool in_chunks)
 {
-    const uint64_t all = received(client);
     client->taken += bytes;
-    if (all != UINT64_MAX && (in_chunks || all <= client->taken + 2 * EMPTY_LINE)) /* before it, behind it */
-        client->taken = all;
+    const uint64_t more = client->received > client->taken ? client->received - client->taken : 0;
+    if (in_chunks || more <= 2 * EMPTY_LINE) /* before it, behind it */
+        client->taken += more;
 }
 
 bool srv_client_has_sent(const struct srv_client *client)
@@ -131,7 +134,7 @@ size_t srv_client_peek(const struct srv_client *client, char *bytes, size_t size
     return got > 0 ? (size_t)got : 0;
 }
 
-/* How many bytes more than when it was last asked. */
+/* How many bytes of us it has taken more than when it was last asked. */
 static uint64_t acknowledged(struct srv_client *client)
 {
     struct tcp_info info;
@@ -139,6 +142,7 @@ static uint64_t acknowledged(struct srv_client *client)
         return 0;
     const uint64_t more = info.tcpi_bytes_acked - client->acknowledged;
     client->acknowledged = info.tcpi_bytes_acked;
+    client->received = received_of(&info);
     return more;
 }
 

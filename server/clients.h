@@ -31,7 +31,7 @@ struct srv_client {
     enum srv_client_phase phase;
     uint64_t entered_ns, deadline_ns; /* of the phase; 0: no deadline */
     uint64_t taken;                   /* bytes of its requests that are over */
-    uint64_t acknowledged;            /* bytes it had taken of us when it was last asked */
+    uint64_t acknowledged, received;  /* bytes it had taken of us, and we had of it, when it was last asked */
     bool linger;          /* the client may still be sending when the connection is closed */
     bool watched, half_closed;
 };

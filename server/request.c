@@ -46,12 +46,16 @@ void srv_request_id_make(char id[SRV_ID_MAX + 1])
     snprintf(id, SRV_ID_MAX + 1, "%016llx-%llx", (unsigned long long)start, (unsigned long long)count);
 }
 
+/* Whether the text begins with this type, and one of `ends` or nothing follows. */
+static bool begins_with_type(const char *text, const char *type, const char *ends)
+{
+    const size_t length = strlen(type);
+    return strncasecmp(text, type, length) == 0 && strchr(ends, text[length]);
+}
+
 bool srv_media_type_is(const char *content_type, const char *type)
 {
-    if (!content_type)
-        return false;
-    const size_t length = strlen(type);
-    return strncasecmp(content_type, type, length) == 0 && strchr("; \t", content_type[length]) != NULL;
+    return content_type && begins_with_type(content_type, type, "; \t");
 }
 
 /* The q of one element of an Accept header, 0..1; 1 where none is said. */
@@ -73,12 +77,6 @@ static double quality(const char *element, size_t size)
     return 1;
 }
 
-static bool names(const char *element, size_t size, const char *type)
-{
-    const size_t length = strlen(type);
-    return size >= length && strncasecmp(element, type, length) == 0 && strchr(";, \t", element[length]);
-}
-
 enum srv_accept srv_accept(const char *accept)
 {
     static const char *const types[] = { [SRV_ACCEPT_JSON] = "application/json",
@@ -93,7 +91,7 @@ enum srv_accept srv_accept(const char *accept)
         p += strspn(p, " \t");
         const size_t size = strcspn(p, ",");
         for (unsigned i = 0; i < COUNT; i++) {
-            if (!names(p, size, types[i]))
+            if (!begins_with_type(p, types[i], ";, \t"))
                 continue;
             q[i] = quality(p, size);
             if (i < NAMED && q[i] > 0 && (q[best] < 0 || q[i] > q[best]))

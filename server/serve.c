@@ -52,7 +52,7 @@ static size_t plan_workers(const struct srv_server *server, size_t others, size_
     if (!limit || limit >= others + threads * each + FLIGHT_BYTES_MIN)
         return threads;
     const size_t room = limit > others + FLIGHT_BYTES_FEW ? (limit - others - FLIGHT_BYTES_FEW) / each : 0;
-    const size_t workers = room < 1 ? 1 : room < threads ? room : threads;
+    const size_t workers = room > 1 ? room : 1;
     if (workers < threads)
         srv_log(SRV_LOG_WARN, "workers", SRV_N("threads", threads), SRV_N("photos_at_a_time", workers),
                 SRV_N("memory_mib", limit >> 20), SRV_N("context_mib", each >> 20),

@@ -46,9 +46,9 @@ static inline struct heed_tensor deconv_alone(struct heed_forward *forward, cons
 static inline struct heed_tensor max_pool_alone(struct heed_forward *forward, const struct heed_pool_shape *shape,
                                                 const struct heed_tensor *x)
 {
+    const struct heed_conv_shape window = { .kernel = shape->kernel, .step = shape->step, .pad = shape->pad };
     const struct heed_tensor y =
-        heed_forward_tensor(forward, x->n, (x->h + 2 * shape->pad - shape->kernel) / shape->step + 1,
-                            (x->w + 2 * shape->pad - shape->kernel) / shape->step + 1, x->c);
+        heed_forward_tensor(forward, x->n, heed_conv_side(&window, x->h), heed_conv_side(&window, x->w), x->c);
     heed_max_pool_into(forward, shape, x, &y);
     return y;
 }

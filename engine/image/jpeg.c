@@ -1,6 +1,5 @@
 /* JPEG through libjpeg-turbo's libjpeg interface, which tells warnings apart and can be stopped. */
 #include "base/error.h"
-#include "base/stop.h"
 #include "image/codec.h"
 
 #include <setjmp.h>

@@ -345,9 +345,8 @@ static void read_heed_s(const struct section *whole, struct heed_spec *spec)
 
     read_attention(whole, CHOICES("stage2", "stage3", "stage4", "pan8", "pan16", "pan32", "mask"), spec);
     spec->classes = spec->label_count;
-    /* The head numbers the pairs of cell and class of its finest level with 32 bits. */
-    const uint64_t side =
-        (spec->input.long_side + spec->input.multiple) / 8; /* not strides[0]: it may have been refused */
+    /* The head numbers the pairs of cell and class of its finest level, of stride 8, with 32 bits. */
+    const uint64_t side = (spec->input.long_side + spec->input.multiple) / 8;
     if (side * side * spec->classes > UINT32_MAX)
         complain(whole->reader, "%zu labels are too many for an input of %u pixels a side", spec->classes,
                  spec->input.long_side);

@@ -1,4 +1,4 @@
-/* From 28x28 mask logits to run lengths, with the arithmetic of torchvision's paste (in words: pad by one,
+/* From 28x28 mask logits to run lengths, with the arithmetic of torchvision's paste (pad by one,
  * enlarge the box about its centre by 30/28, truncate to integers, bilinear resize, threshold at 0.5) but without the
  * full image: the answer equals pasting, then thresholding, then encoding. */
 #ifndef HEED_RESULTS_MASKS_H

@@ -15,7 +15,7 @@ CHANNELS, PLACE = 12, "res3"
 
 
 def written_out(entry, w, x):
-    """In words: A V per head, A the map of queries on keys; projected, added to x."""
+    """A V per head, A the map of queries on keys; projected, added to x."""
     efficient = entry["type"] == "efficient"
     parts = ("keys", "queries", "values", "reprojection") if efficient else ("phi", "theta", "g", "out")
     weight = {part: (w[f"{p}.weight"].double(), w[f"{p}.bias"].double()) for part, p in zip("kqvo", parts)}

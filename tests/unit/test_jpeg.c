@@ -111,6 +111,13 @@ static struct decoded decode(const uint8_t *bytes, size_t size)
     return decode_at_least(bytes, size, UINT32_MAX, UINT32_MAX);
 }
 
+static void assert_decodes_as(const struct bytes *jpeg, enum heed_status wanted)
+{
+    struct decoded d = decode(jpeg->data, jpeg->size);
+    assert_int_equal(d.status, wanted);
+    free(d.block);
+}
+
 static void assert_near(const uint8_t *a, const uint8_t *b, int tolerance)
 {
     for (int c = 0; c < 3; c++)
@@ -431,24 +438,18 @@ static void stray_bytes_are_harmless_only_where_no_restart_is_missing(void **sta
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct bytes jpeg = make_restarting(cases[i].width, cases[i].height, cases[i].format, cases[i].sampling, 0);
         jpeg = cut_at(jpeg, jpeg.size - 2);
-        struct decoded d = decode(jpeg.data, jpeg.size);
-        assert_int_equal(d.status, HEED_OK);
-        free(d.block);
+        assert_decodes_as(&jpeg, HEED_OK);
         for (size_t n = 0; n < 6; n++) {
             struct bytes cut = make_restarting(cases[i].width, cases[i].height, cases[i].format, cases[i].sampling, 0);
             cut = cut_at(cut, find_marker(&cut, (uint8_t)(RST0 + n), 0));
-            d = decode(cut.data, cut.size);
-            assert_int_equal(d.status, HEED_BAD_IMAGE);
-            free(d.block);
+            assert_decodes_as(&cut, HEED_BAD_IMAGE);
             free(cut.data);
         }
         free(jpeg.data);
     }
     struct bytes jpeg = make_restarting(64, 48, TJPF_RGB, TJSAMP_444, TJFLAG_PROGRESSIVE);
     jpeg = cut_at(jpeg, jpeg.size - 8);
-    struct decoded d = decode(jpeg.data, jpeg.size);
-    assert_int_equal(d.status, HEED_BAD_IMAGE);
-    free(d.block);
+    assert_decodes_as(&jpeg, HEED_BAD_IMAGE);
     free(jpeg.data);
 }
 
@@ -559,9 +560,7 @@ static void the_codec_has_a_limit_of_scans_of_its_own(void **state)
     free(d.block);
     free(jpeg.data);
     jpeg = make_scans(400);
-    d = decode(jpeg.data, jpeg.size);
-    assert_int_equal(d.status, HEED_OK);
-    free(d.block);
+    assert_decodes_as(&jpeg, HEED_OK);
     free(jpeg.data);
 }
 
@@ -594,9 +593,7 @@ static void oddities_that_cost_no_pixel_are_read(void **state)
         assert_memory_equal(d.image.rgb, wanted.image.rgb, 64 * 48 * 3);
         free(d.block);
         odd.size -= 40; /* real damage behind it is still seen */
-        d = decode(odd.data, odd.size);
-        assert_int_equal(d.status, HEED_BAD_IMAGE);
-        free(d.block);
+        assert_decodes_as(&odd, HEED_BAD_IMAGE);
         free(odd.data);
     }
     free(wanted.block);
